@@ -1,0 +1,108 @@
+// Package wellcar holds the rules that no package may break.
+package wellcar
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "wellcar.dev"
+
+// A stratum may import those in its list (and its own kind where named).
+var strata = map[string][]string{
+	"internal/format":  {"internal/format"},
+	"internal/lock":    {"internal/format"},
+	"internal/layout":  {"internal/format"},
+	"internal/release": {"internal/format"},
+	"internal/slot":    {"internal/format"},
+	"internal/sys":     {"internal/format", "internal/sys"},
+}
+
+var facts = []string{"internal/format", "internal/sys", "internal/lock", "internal/layout", "internal/release", "internal/slot"}
+
+// Engines may import facts and their own subpackages, not each other.
+var engines = []string{"internal/archive", "internal/image", "internal/initrd", "internal/provision", "internal/update", "internal/server", "internal/qemu", "internal/page"}
+
+// What format packages must not reach, and why.
+var impure = map[string]string{
+	"os/exec": "format packages are pure bytes", "net": "format packages are pure bytes",
+	"golang.org/x/sys/unix": "format packages are pure bytes", "log": "format packages are pure bytes",
+	"syscall": "format packages are pure bytes",
+}
+
+func TestImportDirections(t *testing.T) {
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imp := range f.Imports {
+			target, _ := strconv.Unquote(imp.Path.Value)
+			checkImport(t, name, path.Dir(filepath.ToSlash(name)), target)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkImport(t *testing.T, file, pkg, target string) {
+	if strings.HasPrefix(pkg, "internal/format") {
+		if why := impure[target]; why != "" {
+			t.Errorf("%s imports %s: %s", file, target, why)
+		}
+	}
+	rel, ours := strings.CutPrefix(target, module+"/")
+	if !ours {
+		if target == "os/exec" && !mayRun(pkg) {
+			t.Errorf("%s imports os/exec: only sys and qemu run commands", file)
+		}
+		return
+	}
+	if strings.HasPrefix(rel, "cmd/") {
+		if !strings.HasPrefix(pkg, "cmd/") {
+			t.Errorf("%s imports %s: nothing imports a command", file, rel)
+		}
+		return
+	}
+	if allowed := allowedFor(pkg); allowed != nil && !below(rel, allowed) {
+		t.Errorf("%s imports %s: it may import %s", file, rel, strings.Join(allowed, ", "))
+	}
+}
+
+func mayRun(pkg string) bool {
+	return below(pkg, []string{"internal/sys", "internal/qemu", "cmd", "bench", "test"})
+}
+
+func allowedFor(pkg string) []string {
+	for stratum, allowed := range strata {
+		if below(pkg, []string{stratum}) {
+			return allowed
+		}
+	}
+	for _, e := range engines {
+		if below(pkg, []string{e}) {
+			return append([]string{e}, facts...)
+		}
+	}
+	return nil
+}
+
+func below(pkg string, dirs []string) bool {
+	for _, d := range dirs {
+		if pkg == d || strings.HasPrefix(pkg, d+"/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,3 @@
+module wellcar.dev
+
+go 1.26.0

@@ -1,0 +1,114 @@
+// Package layout is the disk of a machine: partition numbers, labels, types,
+// fixed ids and sizes, and the paths on the EFI system partition. It is the
+// only copy; builder, initrd, installer and updater import it.
+//
+// Source: the Flatcar disk layout as users see it (labels, numbers and type
+// GUIDs are part of the compatibility surface), sizes of October 2025.
+package layout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+)
+
+// SectorSize is the logical block size that the image is laid out for, bytes.
+const SectorSize = 512
+
+// Align is the alignment of each partition, bytes.
+const Align = 2 << 20
+
+// ImageDiskGUID is the disk GUID of every image; the first boot replaces it.
+const ImageDiskGUID = "00000000-0000-0000-0000-000000000001"
+
+// Partition is one entry of the table.
+type Partition struct {
+	Number int
+	Label  string
+	Type   string // GUID
+	GUID   string // fixed partition GUID, or "" for one derived from the image
+	Size   int64  // bytes in the image
+}
+
+// The partition numbers, which user scripts rely on.
+const (
+	ESP       = 1
+	BIOSBoot  = 2
+	UsrA      = 3
+	UsrB      = 4
+	OEM       = 6
+	OEMConfig = 7
+	Root      = 9
+)
+
+// Type GUIDs.
+const (
+	TypeESP      = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+	TypeBIOSBoot = "21686148-6449-6e6f-744e-656564454649"
+	TypeUsr      = "5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6"
+	TypeData     = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+	TypeReserved = "c95dc21a-df0e-4340-8d7b-26cbfa9a03e0"
+	TypeRoot     = "3884dd41-8582-4404-b9a8-e9b84f2df50e" // grown to the end of the disk
+	TypeRootRAID = "be9067b9-ea49-4f15-b4f6-f36f8c9e1818"
+)
+
+// Fixed partition GUIDs of the two slots.
+const (
+	GUIDUsrA = "7130c94a-213a-4e5a-8e26-6cce9662f132"
+	GUIDUsrB = "e03dd35c-7c2d-4a47-b3fe-27f15780a57c"
+)
+
+const mib = 1 << 20
+
+// Partitions is the table of a new disk, in the order of the disk.
+func Partitions() []Partition {
+	return []Partition{
+		{ESP, "EFI-SYSTEM", TypeESP, "", 1024 * mib},
+		{BIOSBoot, "BIOS-BOOT", TypeBIOSBoot, "", 2 * mib},
+		{UsrA, "USR-A", TypeUsr, GUIDUsrA, 2048 * mib},
+		{UsrB, "USR-B", TypeUsr, GUIDUsrB, 2048 * mib},
+		{OEM, "OEM", TypeData, "", 1024 * mib},
+		{OEMConfig, "OEM-CONFIG", TypeReserved, "", 64 * mib},
+		{Root, "ROOT", TypeRoot, "", 2200 * mib},
+	}
+}
+
+// UKIPath is where the unified kernel image of a version lies on the ESP.
+// A positive tries adds systemd-boot's counter: "+3" (Boot Loader
+// Specification, "Boot counting").
+func UKIPath(version string, tries int) string {
+	if tries > 0 {
+		return fmt.Sprintf("EFI/Linux/wellcar-%s+%d.efi", version, tries)
+	}
+	return fmt.Sprintf("EFI/Linux/wellcar-%s.efi", version)
+}
+
+// FirstBootFlags are the files on the ESP whose presence makes the next boot
+// a first boot; the first is the one we write.
+var FirstBootFlags = []string{"flatcar/first_boot", "coreos/first_boot"}
+
+// VerityUUID is the UUID in the verity superblock of a /usr image with the
+// given root hash. The initrd, which knows only the root hash, recognises the
+// right slot by it.
+func VerityUUID(rootHash [32]byte) [16]byte {
+	return uuidFrom("wellcar verity superblock", rootHash[:])
+}
+
+// DerivedGUID is a GUID that depends only on its inputs, for everything in an
+// image that needs one and must come out the same in each build.
+func DerivedGUID(purpose string, input []byte) [16]byte { return uuidFrom(purpose, input) }
+
+func uuidFrom(purpose string, input []byte) [16]byte {
+	sum := sha256.Sum256(append([]byte(purpose+"\x00"), input...))
+	var u [16]byte
+	copy(u[:], sum[:16])
+	u[6] = u[6]&0x0f | 0x80 // version 8 (RFC 9562, 5.8)
+	u[8] = u[8]&0x3f | 0x80
+	return u
+}
+
+// FormatUUID writes 16 bytes in RFC 9562 order.
+func FormatUUID(u [16]byte) string {
+	h := hex.EncodeToString(u[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
