@@ -1,0 +1,19 @@
+# make run: build the image, boot it, wait until its container answers.
+# make test: every test. Both need only Go, make, git and a network.
+export CGO_ENABLED = 0
+export GOFLAGS = -trimpath -buildvcs=false
+LDFLAGS = -ldflags="-s -w -buildid="
+
+.PHONY: build run test clean
+
+build:
+	go build $(LDFLAGS) -o bin/ ./cmd/...
+
+run: build
+	bin/wellcar run examples/hello.bu --port 8080:8080 --ready-url http://127.0.0.1:8080/ $(ARGS)
+
+test: build
+	go run ./test/all
+
+clean:
+	rm -rf bin out

@@ -1,0 +1,1 @@
+[ -r /etc/bash/bashrc ] && . /etc/bash/bashrc

@@ -1,0 +1,147 @@
+// Command all runs every test of the project: static checks, Go tests with the
+// reference tools, the pages of docs/ in virtual machines, and the machine
+// tests in test/vm. Its last line is "N passed, M failed, K skipped".
+//
+// It is what `make test` calls; bin/wellcar must have been built.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	total := runAll(ctx)
+	fmt.Println(total)
+	if total.failed > 0 {
+		os.Exit(1)
+	}
+}
+
+// tally counts results; its String is the line that CI reads.
+type tally struct{ passed, failed, skipped int }
+
+func (t tally) String() string {
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", t.passed, t.failed, t.skipped)
+}
+
+func (t *tally) add(o tally) {
+	t.passed += o.passed
+	t.failed += o.failed
+	t.skipped += o.skipped
+}
+
+// step is one part of the whole run.
+type step struct {
+	name string
+	run  func(context.Context) (tally, error)
+}
+
+func runAll(ctx context.Context) tally {
+	var total tally
+	for _, s := range []step{
+		{"formatting", checkFormat},
+		{"vet", checkVet},
+		{"vet for macOS", checkVetDarwin},
+		{"go tests", func(ctx context.Context) (tally, error) { return goTests(ctx, "./...") }},
+		{"pages", pages},
+		{"machines", machineTests},
+	} {
+		start := time.Now()
+		fmt.Printf("== %s\n", s.name)
+		t, err := s.run(ctx)
+		if err != nil {
+			fmt.Printf("%s: %v\n", s.name, err)
+			t.failed = max(t.failed, 1)
+		}
+		fmt.Printf("== %s: %v in %s\n", s.name, t, time.Since(start).Round(time.Second))
+		total.add(t)
+		if ctx.Err() != nil {
+			total.failed++
+			return total
+		}
+	}
+	return total
+}
+
+func checkFormat(ctx context.Context) (tally, error) {
+	out, err := exec.CommandContext(ctx, "gofmt", "-l", "cmd", "internal", "test", "bench").Output()
+	if err != nil {
+		return tally{}, err
+	}
+	if files := strings.TrimSpace(string(out)); files != "" {
+		return tally{failed: 1}, fmt.Errorf("not formatted by gofmt: %s", strings.ReplaceAll(files, "\n", ", "))
+	}
+	return tally{passed: 1}, nil
+}
+
+func checkVet(ctx context.Context) (tally, error) {
+	return simple(ctx, nil, "go", "vet", "./...")
+}
+
+// The host command must build on macOS too.
+func checkVetDarwin(ctx context.Context) (tally, error) {
+	return simple(ctx, []string{"GOOS=darwin"}, "go", "vet", "./cmd/wellcar/...")
+}
+
+func simple(ctx context.Context, env []string, name string, args ...string) (tally, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return tally{failed: 1}, err
+	}
+	return tally{passed: 1}, nil
+}
+
+// toolsDir is where the locked reference tools lie, fetched if need be.
+func toolsDir(ctx context.Context) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "bin/wellcar", "tools")
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("preparing the reference tools: %w", err)
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+func machineTests(ctx context.Context) (tally, error) {
+	return goTests(ctx, "./test/vm/...", "WELLCAR_VM=1")
+}
+
+// pages runs docs/ in virtual machines and takes the count from the last line.
+func pages(ctx context.Context) (tally, error) {
+	var last lastLine
+	cmd := exec.CommandContext(ctx, "bin/wellcar", "test", "docs")
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &last), os.Stderr
+	runErr := cmd.Run()
+	var t tally
+	if _, err := fmt.Sscanf(last.text(), "%d passed, %d failed, %d skipped", &t.passed, &t.failed, &t.skipped); err != nil {
+		return t, errors.Join(runErr, fmt.Errorf("reading the count of the pages from %q: %w", last.text(), err))
+	}
+	return t, runErr
+}
+
+// lastLine keeps the last non-empty line written to it.
+type lastLine struct{ buf []byte }
+
+func (l *lastLine) Write(p []byte) (int, error) {
+	l.buf = append(l.buf, p...)
+	if i := bytes.LastIndexByte(bytes.TrimRight(l.buf, "\n"), '\n'); i >= 0 {
+		l.buf = append([]byte(nil), l.buf[i+1:]...)
+	}
+	return len(p), nil
+}
+
+func (l *lastLine) text() string { return strings.TrimSpace(string(l.buf)) }
