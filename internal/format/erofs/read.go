@@ -1,6 +1,8 @@
 package erofs
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,8 +34,9 @@ func Open(src io.ReaderAt) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if block[8]&hasChecksum != 0 && checksum(block) != uint32(block[4])|uint32(block[5])<<8|uint32(block[6])<<16|uint32(block[7])<<24 {
-		return nil, fmt.Errorf("EROFS superblock: the first block does not match its checksum")
+	le := binary.LittleEndian
+	if le.Uint32(block[8:])&hasChecksum != 0 && le.Uint32(block[4:]) != checksum(block) {
+		return nil, errors.New("EROFS superblock: the first block does not match its checksum")
 	}
 	return &Reader{s, src}, nil
 }
@@ -149,17 +152,24 @@ func (r *Reader) xattrs(in readInode) (map[string][]byte, error) {
 		attrs[name] = value
 	}
 	for ; len(shared) > 0; shared = shared[4:] {
-		id := int64(shared[0]) | int64(shared[1])<<8 | int64(shared[2])<<16 | int64(shared[3])<<24
-		at := int64(r.sharedBlock)*BlockSize + id*4
-		b, err := r.read(at, max(0, min(xattrEntrySize+255+1<<16, r.Size()-at)))
+		name, value, err := r.sharedXattr(binary.LittleEndian.Uint32(shared))
 		if err != nil {
-			return nil, fmt.Errorf("shared xattr %d: %w", id, err)
-		}
-		name, value, _, err := decodeXattr(b)
-		if err != nil {
-			return nil, fmt.Errorf("shared xattr %d: %w", id, err)
+			return nil, err
 		}
 		attrs[name] = value
 	}
 	return attrs, nil
+}
+
+func (r *Reader) sharedXattr(id uint32) (name string, value []byte, err error) {
+	at := int64(r.sharedBlock)*BlockSize + int64(id)*4
+	longest := int64(xattrEntrySize + 1<<8 + 1<<16)
+	b, err := r.read(at, max(0, min(longest, r.Size()-at)))
+	if err == nil {
+		name, value, _, err = decodeXattr(b)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("shared xattr %d: %w", id, err)
+	}
+	return name, value, nil
 }

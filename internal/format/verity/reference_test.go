@@ -14,7 +14,11 @@ import (
 // TODO(integration): tooltest.Command
 func veritysetup(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin", "/sbin"} {
+	dirs := []string{"", "/usr/sbin", "/sbin"}
+	if tools := os.Getenv("WELLCAR_TOOLS"); tools != "" {
+		dirs = []string{filepath.Join(tools, "usr/sbin")}
+	}
+	for _, dir := range dirs {
 		if name, err := exec.LookPath(filepath.Join(dir, "veritysetup")); err == nil {
 			return exec.Command(name, args...)
 		}
