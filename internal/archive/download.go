@@ -18,6 +18,7 @@ import (
 type item struct {
 	Name    string // for messages: "bash_5.2.37-2_amd64"
 	Address string
+	Else    string // address to try if the first one has it not; may be empty
 	Path    string // where it ends up, on the disk
 	Size    int64  // bytes
 	SHA256  string // hexadecimal
@@ -31,7 +32,12 @@ const moved = 1 << 20
 // which a later call continues, and get the final name once they are right.
 // note is told of bytes done; a negative number takes some back.
 func (c Client) download(ctx context.Context, it item, note func(int64)) error {
-	if err := c.downloadTo(ctx, it, note); err != nil {
+	err := c.downloadTo(ctx, it, note)
+	if errors.Is(err, ErrNotFound) && it.Else != "" {
+		it.Address, it.Else = it.Else, ""
+		return c.download(ctx, it, note)
+	}
+	if err != nil {
 		return fmt.Errorf("downloading %s from %s: %w", it.Name, shown(it.Address), err)
 	}
 	return nil

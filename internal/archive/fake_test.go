@@ -61,6 +61,7 @@ type fakeArchive struct {
 	key    *openpgp.Entity
 	server *httptest.Server
 
+	plain   bool // serve indexes by their name instead of their hash
 	mu      sync.Mutex
 	files   map[string][]byte // by path of the address
 	asked   []string          // "GET /debian/... bytes=10-" as they came
@@ -181,7 +182,11 @@ func (f *fakeArchive) publish(s lock.Suite, packages ...fakePackage) {
 func (f *fakeArchive) publishIndex(s lock.Suite, name string, index []byte) {
 	f.t.Helper()
 	dir := "/" + s.Archive + "/dists/" + s.Name + "/"
-	f.put(dir+path.Dir(name)+"/by-hash/SHA256/"+hashOf(index), index)
+	place := path.Dir(name) + "/by-hash/SHA256/" + hashOf(index)
+	if f.plain {
+		place = name
+	}
+	f.put(dir+place, index)
 	f.put(dir+"InRelease", sign(f.t, releaseText(s.Name, name, index), f.key))
 }
 

@@ -94,40 +94,42 @@ func (c Cache) LoadIndex(ctx context.Context, suites []lock.Suite, arch string, 
 func (c Cache) fetchIndexes(ctx context.Context, releases []*release, arch string, o FetchOptions) ([]string, error) {
 	items := make([]item, len(releases))
 	files := make([]string, len(releases))
-	plain := map[string]string{} // address without by-hash, by path on the disk
 	for i, r := range releases {
-		name, file, err := r.packages(arch)
+		it, err := c.indexItem(r, arch)
 		if err != nil {
 			return nil, err
 		}
-		dir := "dists/" + r.suite.Name + "/"
-		address, err := c.Client.Mirror.address(r.suite.Archive, dir+name)
-		if err != nil {
-			return nil, err
-		}
-		items[i] = item{
-			Name: "the index " + name + " of " + r.suite.Name, Address: address,
-			Path: filepath.Join(c.Dir, "indexes", file.sha256+path.Ext(name)),
-			Size: file.size, SHA256: file.sha256, Says: "the InRelease file",
-		}
-		files[i] = items[i].Path
-		if r.byHash {
-			plain[items[i].Path] = address
-			items[i].Address = strings.TrimSuffix(address, path.Base(name)) + "by-hash/SHA256/" + file.sha256
-		}
+		items[i], files[i] = it, it.Path
 	}
 	missing, err := c.Client.downloadAll(ctx, lacking(items), o)
-	if err != nil || len(missing) == 0 {
-		return files, err
-	}
-	for i := range missing { // a mirror without by-hash
-		missing[i].Address = orElse(plain[missing[i].Path], missing[i].Address)
-	}
-	missing, err = c.Client.downloadAll(ctx, missing, o)
 	if err == nil && len(missing) > 0 {
-		err = fmt.Errorf("downloading %s from %s: %w", missing[0].Name, shown(missing[0].Address), ErrNotFound)
+		address := orElse(missing[0].Else, missing[0].Address)
+		err = fmt.Errorf("downloading %s from %s: %w", missing[0].Name, shown(address), ErrNotFound)
 	}
 	return files, err
+}
+
+// indexItem says where the package index of a release is. A mirror that is
+// being updated serves the old and the new one by their hashes.
+func (c Cache) indexItem(r *release, arch string) (item, error) {
+	name, file, err := r.packages(arch)
+	if err != nil {
+		return item{}, err
+	}
+	address, err := c.Client.Mirror.address(r.suite.Archive, "dists/"+r.suite.Name+"/"+name)
+	if err != nil {
+		return item{}, err
+	}
+	it := item{
+		Name: "the index " + name + " of " + r.suite.Name, Address: address,
+		Path: filepath.Join(c.Dir, "indexes", file.sha256+path.Ext(name)),
+		Size: file.size, SHA256: file.sha256, Says: "the InRelease file",
+	}
+	if r.byHash {
+		it.Address = strings.TrimSuffix(address, path.Base(name)) + "by-hash/SHA256/" + file.sha256
+		it.Else = address
+	}
+	return it, nil
 }
 
 // packages finds the package index in the list of hashes.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -49,16 +50,8 @@ func beginPartial(dir string) (partial string, done func() error, err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return "", nil, err
 	}
-	old, err := filepath.Glob(dir + ".partial-*")
-	if err != nil {
+	if err := removeStale(dir); err != nil {
 		return "", nil, err
-	}
-	for _, name := range old {
-		if f, err := lockDir(name); err == nil {
-			if err := errors.Join(os.RemoveAll(name), f.Close()); err != nil {
-				return "", nil, err
-			}
-		}
 	}
 	partial, err = os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".partial-*")
 	if err != nil {
@@ -66,9 +59,38 @@ func beginPartial(dir string) (partial string, done func() error, err error) {
 	}
 	f, err := lockDir(partial)
 	if err != nil {
-		return "", nil, err
+		return "", nil, errors.Join(err, os.Remove(partial))
 	}
 	return partial, func() error { return errors.Join(os.RemoveAll(partial), f.Close()) }, os.Chmod(partial, 0o755)
+}
+
+// staleAfter is how old an unlocked partial directory must be to be stale; a
+// younger one may be about to be locked.
+const staleAfter = time.Hour
+
+func removeStale(dir string) error {
+	siblings, err := os.ReadDir(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	for _, s := range siblings {
+		if !strings.HasPrefix(s.Name(), filepath.Base(dir)+".partial-") {
+			continue
+		}
+		info, err := s.Info()
+		if err != nil || time.Since(info.ModTime()) < staleAfter {
+			continue
+		}
+		name := filepath.Join(filepath.Dir(dir), s.Name())
+		f, err := lockDir(name)
+		if err != nil {
+			continue // in use, or gone
+		}
+		if err := errors.Join(os.RemoveAll(name), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func lockDir(name string) (*os.File, error) {
@@ -92,11 +114,11 @@ func unpackAll(ctx context.Context, debs []string, dir string) (err error) {
 	if err := u.mergeUsr(); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, limited := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, deb := range debs {
 		group.Go(func() error {
-			if err := u.unpack(ctx, deb); err != nil {
+			if err := u.unpack(limited, deb); err != nil {
 				return fmt.Errorf("unpacking %s: %w", deb, err)
 			}
 			return nil
