@@ -123,8 +123,10 @@ func TestReadRefuses(t *testing.T) {
 	if _, _, err := Read(blank, mib, 0); !errors.Is(err, ErrNone) {
 		t.Errorf("blank disk: %v", err)
 	}
-	if _, _, err := Read(memory{}, 0, 512); !errors.Is(err, ErrNone) && err == nil {
-		t.Errorf("empty disk: %v", err)
+	for _, size := range []int64{0, 1, 512, 1024, 5000} {
+		if _, _, err := Read(blank[:size], size, 0); !errors.Is(err, ErrNone) {
+			t.Errorf("disk of %d bytes: %v", size, err)
+		}
 	}
 	stale := written(t, sample(512, 8*mib), 8*mib)
 	copy(stale[446:], []byte{0x80, 1, 1, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0})

@@ -110,6 +110,9 @@ func (d disk) otherTable() bool {
 
 // backup tries every place that the backup header may be in.
 func (d disk) backup() (Table, error) {
+	if d.sectors == 0 {
+		return Table{}, ErrNone
+	}
 	places := []uint64{d.sectors - 1}
 	if h, err := d.read(1, headerSize); err == nil && string(h[:8]) == signature {
 		places = append(places, le.Uint64(h[32:]))
@@ -166,6 +169,9 @@ func (d disk) table(lba uint64) (Table, error) {
 
 // header reads and checks one header.
 func (d disk) header(lba uint64) ([]byte, error) {
+	if lba >= d.sectors {
+		return nil, fmt.Errorf("sector %d is beyond the disk's %d: %w", lba, d.sectors, ErrNone)
+	}
 	h, err := d.read(lba, d.sectorSize)
 	if err != nil {
 		return nil, err
