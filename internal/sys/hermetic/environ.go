@@ -93,12 +93,14 @@ func (s Set) Environ(host []string) []string {
 		{"MKE2FS_CONFIG", "etc/mke2fs.conf"},
 		{"OPENSSL_CONF", "etc/ssl/openssl.cnf"},
 		{"OPENSSL_MODULES", lib + "/ossl-modules"},
-		{"PYTHONHOME", "usr"},
 		{"QEMU_MODULE_DIR", lib + "/qemu"},
 	} {
 		if _, err := os.Stat(s.Path(v.rel)); err == nil {
 			env = append(env, v.name+"="+s.Path(v.rel))
 		}
+	}
+	if _, err := os.Stat(s.Path("usr/bin/python3")); err == nil {
+		env = append(env, "PYTHONHOME="+s.Path("usr"))
 	}
 	return env
 }
