@@ -1,8 +1,11 @@
 package modindex
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wellcar.dev/internal/format/kmodinfo"
+	"wellcar.dev/internal/format/kmodinfo/kmodinfotest"
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 // The sample: c needs b (by symbol) and a (through b); d is stripped and only
@@ -125,4 +130,69 @@ func TestBuildIgnoresInputOrder(t *testing.T) {
 	if d := cmp.Diff(a, b); d != "" {
 		t.Error(d)
 	}
+}
+
+// depmod makes the same files of the same modules, except that it does not
+// sort modules.symbols.
+func TestDepmod(t *testing.T) {
+	dir := t.TempDir()
+	mods := filepath.Join(dir, "lib/modules/6.1")
+	write := func(name string, data []byte) {
+		file := filepath.Join(mods, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var list []Module
+	for _, m := range sample {
+		raw := moduleFile(m)
+		write(m.Path, raw)
+		info, err := kmodinfo.Read(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, Module{m.Path, info})
+	}
+	write("modules.order", []byte(sampleOrder))
+	write("modules.builtin", []byte(sampleBuiltin))
+	write("modules.builtin.modinfo", []byte(sampleModinfo))
+	if out, err := tooltest.Command(t, "depmod", "-b", dir, "6.1").CombinedOutput(); err != nil {
+		t.Fatalf("depmod: %v\n%s", err, out)
+	}
+	files, err := Build(list, []byte(sampleOrder), []byte(sampleBuiltin), []byte(sampleModinfo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range files {
+		want, err := os.ReadFile(filepath.Join(mods, name))
+		if name == "modules.symbols" {
+			lines := slices.Sorted(strings.Lines(string(want)))
+			want = []byte(strings.Join(lines, ""))
+		}
+		if err != nil || !bytes.Equal(want, got) {
+			t.Errorf("%s: %v\n got %q\nwant %q", name, err, got, want)
+		}
+	}
+}
+
+// moduleFile makes the ELF file of a sample. depmod goes by symbols alone, so
+// a dependency that is only declared becomes one by symbol.
+func moduleFile(m Module) []byte {
+	var modinfo []string
+	add := func(key string, values []string) {
+		for _, v := range values {
+			modinfo = append(modinfo, key+"="+v)
+		}
+	}
+	add("alias", m.Info.Aliases)
+	add("softdep", m.Info.Softdeps)
+	add("weakdep", m.Info.Weakdeps)
+	undefined := m.Info.Undefined
+	for _, name := range m.Info.Depends {
+		undefined = append(undefined, name+"_do")
+	}
+	return kmodinfotest.Module(modinfo, undefined, m.Info.Exports)
 }
