@@ -44,11 +44,11 @@ type Cache struct {
 
 // Job asks for one package.
 type Job struct {
-	ID   string                  // for messages
-	Key  string                  // names content and filter: one entry of the cache
-	Size int64                   // of the .deb, bytes
-	Open func() (Source, error)  // called only if the entry is missing
-	Keep func(path string) bool  // nil for everything
+	ID   string                 // for messages
+	Key  string                 // names content and filter: one entry of the cache
+	Size int64                  // of the .deb, bytes
+	Open func() (Source, error) // called only if the entry is missing
+	Keep func(path string) bool // nil for everything
 }
 
 // Source is an open package file.
