@@ -1,0 +1,281 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/image/derived"
+	"wellcar.dev/internal/layout"
+)
+
+// buildTime is the modification time of every file in every image: one
+// constant keeps unchanged inodes equal between releases. 2025-01-01.
+const buildTime = 1735689600
+
+// usrSalt goes into every verity tree. A salt of a public image hides
+// nothing, so it is fixed.
+var usrSalt = sha256.Sum256([]byte("wellcar usr verity salt"))
+
+// usrUUID is the id of every /usr file system.
+var usrUUID = layout.DerivedGUID("wellcar usr file system", nil)
+
+// Attributes of partitions: UEFI 5.3.3 (legacy boot), and the slot state in
+// the bits of its type (priority 48..51, tries 52..55, successful 56).
+const (
+	attrLegacyBoot = 1 << 2
+	attrFirstSlot  = 1<<48 | 1<<56
+)
+
+const espBootloader = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+
+// placed is a partition of the image with its place, in bytes.
+type placed struct {
+	layout.Partition
+	offset int64
+}
+
+// place lays the partitions out one after the other and returns the size of
+// the disk, bytes.
+func place() ([]placed, int64) {
+	var out []placed
+	at := int64(layout.Align)
+	for _, p := range layout.Partitions() {
+		out = append(out, placed{p, at})
+		at += (p.Size + layout.Align - 1) / layout.Align * layout.Align
+	}
+	return out, at + layout.Align
+}
+
+func partition(number int) placed {
+	all, _ := place()
+	for _, p := range all {
+		if p.Number == number {
+			return p
+		}
+	}
+	panic(fmt.Sprintf("BUG: no partition %d in the layout", number))
+}
+
+// boundedDisk is a partition of the disk file as a file of its own, which
+// stops when the build is cancelled.
+type boundedDisk struct {
+	ctx context.Context
+	f   Disk
+	end int64 // bytes, in f
+}
+
+func (d boundedDisk) ReadAt(p []byte, off int64) (int, error) { return d.f.ReadAt(p, off) }
+
+var errFull = errors.New("the partition is full")
+
+func (d boundedDisk) WriteAt(p []byte, off int64) (int, error) {
+	if err := d.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if off+int64(len(p)) > d.end {
+		return 0, errFull
+	}
+	return d.f.WriteAt(p, off)
+}
+
+// writeUsr writes the /usr file system and its verity tree into USR-A.
+func (b *builder) writeUsr(ctx context.Context, disk Disk) (Usr, error) {
+	slot := partition(layout.UsrA)
+	usr, err := b.Formats.Usr(boundedDisk{ctx, disk, slot.offset + slot.Size}, slot.offset, b.tree.Sub("usr"), UsrOptions{
+		UUID: usrUUID, BuildTime: buildTime, Salt: usrSalt, TreeUUID: layout.VerityUUID, Parallel: b.Parallel,
+	})
+	if err != nil {
+		return Usr{}, fmt.Errorf("writing the /usr image: %w", err)
+	}
+	return usr, nil
+}
+
+func (b *builder) makeUKI(rootHash [32]byte, initrd []byte) ([]byte, error) {
+	stub, err := b.merged.stub.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("making the unified kernel image: %w", err)
+	}
+	kernel, err := b.merged.kernel.image.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("making the unified kernel image: %w", err)
+	}
+	uki, err := b.Formats.UKI(UKIParts{Stub: stub, OSRelease: b.identity().OSRelease(), Initrd: initrd, Kernel: kernel,
+		Cmdline: b.cmdline(rootHash), Uname: b.merged.kernel.version})
+	if err != nil {
+		return nil, fmt.Errorf("making the unified kernel image: %w", err)
+	}
+	return uki, nil
+}
+
+func (b *builder) cmdline(rootHash [32]byte) string {
+	return b.Recipe.Cmdline + " usrhash=" + hex.EncodeToString(rootHash[:])
+}
+
+// writeDisk writes everything but USR-A.
+func (b *builder) writeDisk(ctx context.Context, disk Disk, usr Usr, uki []byte, oem derived.Files) error {
+	esp := partition(layout.ESP)
+	tree, err := b.espTree(uki)
+	if err != nil {
+		return err
+	}
+	serial := layout.DerivedGUID("EFI system partition serial", usr.RootHash[:])
+	w := boundedDisk{ctx, disk, esp.offset + esp.Size}
+	if err := b.Formats.FAT(io.NewOffsetWriter(w, esp.offset), esp.Size, esp.Label,
+		uint32(serial[0])<<24|uint32(serial[1])<<16|uint32(serial[2])<<8|uint32(serial[3]), tree); err != nil {
+		return fmt.Errorf("writing the EFI system partition: %w", err)
+	}
+	if err := writeExtents(disk, partition(layout.OEM).offset, oem); err != nil {
+		return fmt.Errorf("writing the OEM partition: %w", err)
+	}
+	if err := b.Formats.GPT(disk, table(usr.RootHash)); err != nil {
+		return fmt.Errorf("writing the partition table: %w", err)
+	}
+	return nil
+}
+
+// table is the partition table; ids that are not fixed derive from the root hash.
+func table(rootHash [32]byte) Table {
+	parts, size := place()
+	t := Table{DiskGUID: layout.ImageDiskGUID, Sectors: uint64(size / layout.SectorSize)}
+	for _, p := range parts {
+		e := TableEntry{Number: p.Number, Name: p.Label, Type: p.Type, GUID: p.GUID,
+			First: uint64(p.offset / layout.SectorSize), Last: uint64((p.offset+p.Size)/layout.SectorSize) - 1}
+		if e.GUID == "" {
+			e.GUID = layout.FormatUUID(layout.DerivedGUID("partition "+p.Label, rootHash[:]))
+		}
+		switch p.Number {
+		case layout.ESP:
+			e.Attributes = attrLegacyBoot
+		case layout.UsrA:
+			e.Attributes = attrFirstSlot
+		}
+		t.Entries = append(t.Entries, e)
+	}
+	return t
+}
+
+func (b *builder) espTree(uki []byte) (*fstree.Tree, error) {
+	loader := b.tree.Get(espBootloader)
+	if loader == nil {
+		return nil, fmt.Errorf("making the EFI system partition: no package brings %s", espBootloader)
+	}
+	tree := fstree.New()
+	for _, f := range []struct {
+		name string
+		blob fstree.Blob
+	}{
+		{"EFI/BOOT/BOOTX64.EFI", loader.Blob},
+		{layout.UKIPath(b.Recipe.Version, 3), fstree.BytesBlob(uki)},
+		{"loader/loader.conf", fstree.BytesBlob([]byte("timeout 0\n"))},
+		{layout.FirstBootFlags[0], fstree.BytesBlob(nil)},
+	} {
+		if err := tree.Put(fstree.Node{Path: f.name, Kind: fstree.File, Mode: 0o644, Blob: f.blob}); err != nil {
+			return nil, fmt.Errorf("making the EFI system partition: %w", err)
+		}
+	}
+	return tree, nil
+}
+
+const (
+	oemRelease = "ID=\"\"\nNAME=\"\"\nVERSION_ID=\"\"\nHOME_URL=\"\"\nBUG_REPORT_URL=\"\"\n"
+	oemGrub    = "# Kept for tools that write kernel options here; the boot loader does not read it.\n"
+)
+
+// makeOEM makes the file system of the OEM partition: its parts that are not
+// zero, by their offset in hexadecimal.
+func (b *builder) makeOEM(ctx context.Context) (derived.Files, error) {
+	size := partition(layout.OEM).Size
+	digest := sha256.Sum256([]byte(fmt.Sprintf("%d %d %s %s", size, buildTime, oemRelease, oemGrub)))
+	files, err := b.derived.Get(ctx, "oem-1", digest, func(ctx context.Context) (derived.Files, error) { return b.formatOEM(ctx, size) })
+	if err != nil {
+		return nil, fmt.Errorf("making the OEM file system: %w", err)
+	}
+	return files, nil
+}
+
+// formatOEM makes the file system first and writes the files into it then,
+// because mke2fs -d would copy the owner of the build.
+func (b *builder) formatOEM(ctx context.Context, size int64) (derived.Files, error) {
+	dir, err := os.MkdirTemp(b.Out, ".oem-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	script := ""
+	for _, f := range [][2]string{{"oem-release", oemRelease}, {"grub.cfg", oemGrub}} {
+		name := filepath.Join(dir, f[0])
+		if err := os.WriteFile(name, []byte(f[1]), 0o644); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(name, 0o644); err != nil { // whatever the umask
+			return nil, err
+		}
+		script += fmt.Sprintf("write %q %s\n", name, f[0])
+	}
+	if err := writeBelow(dir, "script", []byte(script)); err != nil {
+		return nil, err
+	}
+	image, id := filepath.Join(dir, "image"), layout.FormatUUID(layout.DerivedGUID("OEM file system", nil))
+	env := []string{"E2FSPROGS_FAKE_TIME=" + strconv.Itoa(buildTime), "SOURCE_DATE_EPOCH=" + strconv.Itoa(buildTime), "MKE2FS_CONFIG=/dev/null", "TZ=UTC0"}
+	for _, command := range [][]string{
+		{"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-L", "OEM", "-U", id, "-O", "has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize",
+			"-E", "hash_seed=" + id + ",root_owner=0:0,nodiscard,lazy_itable_init=1", image, strconv.FormatInt(size>>10, 10) + "k"},
+		{"debugfs", "-w", "-f", filepath.Join(dir, "script"), image},
+	} {
+		if out, err := b.Tools(ctx, env, command[0], command[1:]...); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	return readExtents(image)
+}
+
+const extentUnit = 64 << 10 // bytes
+
+// readExtents collects the parts of a sparse file that are not zero.
+func readExtents(name string) (derived.Files, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	files := derived.Files{}
+	buf, zero := make([]byte, extentUnit), make([]byte, extentUnit)
+	for at := int64(0); ; at += extentUnit {
+		n, err := f.ReadAt(buf, at)
+		if n > 0 && !bytes.Equal(buf[:n], zero[:n]) {
+			files[fmt.Sprintf("%016x", at)] = append([]byte(nil), buf[:n]...)
+		}
+		if errors.Is(err, io.EOF) {
+			return files, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func writeExtents(w io.WriterAt, base int64, files derived.Files) error {
+	for _, name := range sortedKeys(files) {
+		at, err := strconv.ParseInt(name, 16, 64)
+		if err != nil {
+			return fmt.Errorf("reading the offset %q: %w", name, fs.ErrInvalid)
+		}
+		if _, err := w.WriteAt(files[name], base+at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
