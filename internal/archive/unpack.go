@@ -11,12 +11,15 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"wellcar.dev/internal/format/deb"
 )
 
 // Unpack puts the files of packages into a new directory, as a set of tools
@@ -149,8 +152,8 @@ func (u *unpacker) mergeUsr() error {
 	return nil
 }
 
-func (u *unpacker) unpack(ctx context.Context, deb string) (err error) {
-	f, err := os.Open(deb)
+func (u *unpacker) unpack(ctx context.Context, name string) (err error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
@@ -159,14 +162,15 @@ func (u *unpacker) unpack(ctx context.Context, deb string) (err error) {
 	if err != nil {
 		return err
 	}
-	d, err := openDeb(f, info.Size())
+	p, err := deb.Open(f, info.Size())
 	if err != nil {
 		return err
 	}
-	files, err := d.Data()
+	files, closer, err := p.Data()
 	if err != nil {
 		return err
 	}
+	defer closer.Close()
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -178,7 +182,7 @@ func (u *unpacker) unpack(ctx context.Context, deb string) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := u.entry(deb, h, files); err != nil {
+		if err := u.entry(name, h, files); err != nil {
 			return fmt.Errorf("%s: %w", h.Name, err)
 		}
 	}
@@ -192,6 +196,9 @@ func (u *unpacker) entry(deb string, h *tar.Header, content io.Reader) error {
 	}
 	if h.Typeflag == tar.TypeDir {
 		return u.root.MkdirAll(name, 0o755)
+	}
+	if slices.Contains(merged, strings.TrimPrefix(name, "usr/")) {
+		return nil // base-files brings the same links
 	}
 	if err := u.claim(name, deb); err != nil {
 		return err

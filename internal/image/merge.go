@@ -73,6 +73,9 @@ func (m *merged) place(n fstree.Node, remove glob.List, isKernel bool) error {
 	if n.Kind != fstree.Dir && remove.Match(n.Path) {
 		return nil
 	}
+	if n.Kind == fstree.Symlink && !strings.Contains(n.Path, "/") {
+		return nil // base-files brings the links of a merged /usr
+	}
 	switch first, _, _ := strings.Cut(n.Path, "/"); first {
 	case "usr", "etc", "bin", "sbin", "lib", "lib64":
 		n.Path = view.InTree(n.Path)
