@@ -142,7 +142,7 @@ func TestErrors(t *testing.T) {
 func TestCpioLists(t *testing.T) {
 	cmd := tool(t, "cpio", "-itv", "--numeric-uid-gid")
 	cmd.Stdin = bytes.NewReader(archive(t, sample(t)))
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "TZ=UTC")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -247,7 +247,7 @@ func TestMtoolsReadsItBack(t *testing.T) {
 	f := disk(t, 64*mib, options, tree(t, esp()))
 	out := t.TempDir()
 	cmd := tool(t, "mcopy", "-s", "-n", "-i", f.Name(), "::*", out)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "MTOOLSRC=/dev/null")
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8", "MTOOLSRC=/dev/null")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, msg)
 	}
