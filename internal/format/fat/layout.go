@@ -1,6 +1,7 @@
 package fat
 
 import (
+	"fmt"
 	"io"
 	"path"
 	"time"
@@ -45,18 +46,10 @@ func (v *volume) writeFile(w io.WriterAt, it *item) error {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return &pathError{it.node.Path, err}
+		return fmt.Errorf("%s: %w", it.node.Path, err)
 	}
 	return nil
 }
-
-type pathError struct {
-	path string
-	err  error
-}
-
-func (e *pathError) Error() string { return e.path + ": " + e.err.Error() }
-func (e *pathError) Unwrap() error { return e.err }
 
 // directory is the content of a directory. parents holds the clusters of the
 // directories above.

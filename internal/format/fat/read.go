@@ -119,7 +119,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 }
 
 func (f *FS) find(name string) (entry, error) {
-	at := entry{attr: attrDir, cluster: f.rootCluster, isRoot: true}
+	at := f.root()
 	if name == "." {
 		return at, nil
 	}
