@@ -1,10 +1,9 @@
 //go:build linux
 
-// Package dm makes device-mapper devices with the kernel's ioctls; the only
-// target it knows how to describe is verity.
+// Package dm makes device-mapper devices with the kernel's ioctls. What a
+// target's parameters mean is the business of the format packages.
 //
-// Sources: linux/dm-ioctl.h (interface 4.x), the kernel's
-// Documentation/admin-guide/device-mapper/verity.rst. There is no udev
+// Source: linux/dm-ioctl.h (interface 4.x). There is no udev
 // handshake (cookies): the package is for an environment without udev, and
 // says so to the udev that starts later (Device.UdevRecord).
 package dm

@@ -45,19 +45,3 @@ func TestEncode(t *testing.T) {
 }
 
 func text(b []byte) string { s, _, _ := strings.Cut(string(b), "\x00"); return s }
-
-func TestVerityTarget(t *testing.T) {
-	v := Verity{Device: "/dev/vda3", BlockSize: 4096, DataBlocks: 10, HashStart: 11, Algorithm: "sha256",
-		RootHash: []byte{0xab, 1}, Salt: []byte{2}, UUID: [16]byte{0xde, 0xad}, Panic: true}
-	want := Target{Type: "verity", Size: 40960, Params: "1 /dev/vda3 /dev/vda3 4096 4096 10 11 sha256 ab01 02 1 panic_on_corruption"}
-	if diff := cmp.Diff(want, v.Target()); diff != "" {
-		t.Error(diff)
-	}
-	if got, want := v.DeviceUUID("usr"), "CRYPT-VERITY-dead0000000000000000000000000000-usr"; got != want {
-		t.Errorf("uuid %q, want %q", got, want)
-	}
-	v.Salt, v.Panic = nil, false
-	if got := v.Target().Params; !strings.HasSuffix(got, "ab01 -") {
-		t.Errorf("params %q do not end in an empty salt", got)
-	}
-}

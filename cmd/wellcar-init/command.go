@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// environment of everything started here.
+var environment = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/root", "TERM=linux", "LC_ALL=C"}
+
+// maxLine is where an overlong line of output is cut, in bytes.
+const maxLine = 8 << 10
+
+// run is initrd.Machine.Run.
+//
+// TODO(integration): use internal/sys/command.
+func run(ctx context.Context, line func(string), name string, args ...string) (int, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return -1, err
+	}
+	defer r.Close()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env, cmd.Dir = environment, "/"
+	cmd.Stdout, cmd.Stderr = w, w
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		return -1, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now()) }) // a descendant may hold the pipe
+	lines(r, line)
+	stop()
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return -1, ctx.Err()
+	}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+		return exit.ExitCode(), nil
+	}
+	if err != nil {
+		return -1, err
+	}
+	return 0, nil
+}
+
+func lines(r io.Reader, line func(string)) {
+	br := bufio.NewReaderSize(r, maxLine)
+	for {
+		text, _, err := br.ReadLine()
+		if err != nil {
+			return
+		}
+		line(string(text))
+	}
+}
+
+// shell is initrd.Machine.Shell.
+func shell() error {
+	console, err := os.OpenFile("/dev/console", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("opening the console: %w", err)
+	}
+	defer console.Close()
+	cmd := exec.Command("/usr/bin/bash", "--login")
+	cmd.Env, cmd.Dir = environment, "/"
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = console, console, console
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	_ = cmd.Wait() // whatever the last command's status
+	return nil
+}

@@ -1,0 +1,200 @@
+package initrd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"wellcar.dev/internal/initrd/pending/gpt"
+	"wellcar.dev/internal/sys/blockdev"
+	"wellcar.dev/internal/sys/dm"
+	"wellcar.dev/internal/sys/kmod"
+	"wellcar.dev/internal/sys/kmsg"
+	"wellcar.dev/internal/sys/mount"
+	"wellcar.dev/internal/sys/power"
+	"wellcar.dev/internal/sys/uevent"
+)
+
+// Commands is how programs of /usr are started; see Machine.Run and
+// Machine.Shell.
+type Commands struct {
+	Run   func(ctx context.Context, line func(string), name string, args ...string) (int, error)
+	Shell func() error
+}
+
+const (
+	tag        = "wellcar-init"
+	modulesDir = "/lib/modules"
+	panicAfter = "60" // seconds, when the command line has no panic=
+)
+
+// earlyMounts are what everything else needs. They move along to the system.
+var earlyMounts = []mount.Mount{
+	{Source: "proc", Target: "/proc", Type: "proc", Flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+	{Source: "sysfs", Target: "/sys", Type: "sysfs", Flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+	{Source: "devtmpfs", Target: "/dev", Type: "devtmpfs", Flags: unix.MS_NOSUID, Data: "mode=0755"},
+	{Source: "tmpfs", Target: "/run", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=0755,size=20%"},
+}
+
+// inits are the programs to become, the first that exists.
+var inits = []string{"/usr/lib/systemd/systemd", "/sbin/init"}
+
+// Main is PID 1 of the initrd. It does not return.
+func Main(commands Commands) {
+	log, err := prepare()
+	if err == nil {
+		var m Machine
+		if m, err = thisMachine(log, commands); err == nil {
+			Run(m)
+		}
+	}
+	log.Printf(kmsg.Critical, "BOOT FAILED: %v", err)
+	fmt.Fprintf(os.Stderr, "%s: BOOT FAILED: %v\n", tag, err) // there may be no log
+	reboot(log)
+}
+
+// prepare makes what a log needs, and sees to it that a panic of the kernel
+// ends in a reboot.
+func prepare() (kmsg.Log, error) {
+	unix.Umask(0o022)
+	for _, m := range earlyMounts {
+		if err := m.Mount(); err != nil {
+			return kmsg.Log{}, err
+		}
+	}
+	// Without this the kernel drops all but ten lines in five seconds.
+	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on"), 0)
+	log, err := kmsg.Open(tag)
+	if err != nil {
+		return kmsg.Log{}, err
+	}
+	const panicFile = "/proc/sys/kernel/panic"
+	if now, err := os.ReadFile(panicFile); err == nil && strings.TrimSpace(string(now)) == "0" {
+		_ = os.WriteFile(panicFile, []byte(panicAfter), 0)
+	}
+	return log, os.MkdirAll("/run/wellcar", 0o755)
+}
+
+func thisMachine(log kmsg.Log, commands Commands) (Machine, error) {
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return Machine{}, fmt.Errorf("asking for the kernel's version: %w", err)
+	}
+	modules, err := kmod.OpenDir(filepath.Join(modulesDir, unix.ByteSliceToString(uts.Release[:])))
+	if err != nil {
+		return Machine{}, err
+	}
+	events, err := uevent.Listen()
+	if err != nil {
+		return Machine{}, err
+	}
+	return Machine{
+		Root: "/", Log: log.Printf, Now: sinceStart, GUID: randomGUID,
+		Mount: mount.Mount.Mount, Unmount: mount.Unmount,
+		LoadModule: modules.Load, Modaliases: modaliases, Events: events.Wait,
+		Devices:    func() ([]blockdev.Device, error) { return blockdev.List("/sys") },
+		OpenDevice: openDevice(os.O_RDONLY), OpenForWrite: openDevice(os.O_RDWR | unix.O_DSYNC),
+		ReadPartitions: blockdev.ReadPartitions, ResizePartition: blockdev.ResizePartition, GrowExt4: blockdev.GrowExt4,
+		CreateVerity: createVerity, Run: commands.Run, Shell: commands.Shell,
+		HandOver: handOver, Reboot: func() { reboot(log) }, Wait: wait,
+	}, nil
+}
+
+// sinceStart is the time since the kernel started, suspends included.
+func sinceStart() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic("BUG: no CLOCK_BOOTTIME: " + err.Error())
+	}
+	return time.Duration(ts.Nano())
+}
+
+// randomGUID is a version 4 UUID.
+func randomGUID() gpt.GUID {
+	var g gpt.GUID
+	_, _ = rand.Read(g[:]) // never fails
+	g[6] = g[6]&0x0f | 0x40
+	g[8] = g[8]&0x3f | 0x80
+	return g
+}
+
+// modaliases reads how the kernel describes the devices on some buses.
+func modaliases(buses []string) []string {
+	var all []string
+	for _, bus := range buses {
+		dir := filepath.Join("/sys/bus", bus, "devices")
+		entries, _ := os.ReadDir(dir) // a machine without that bus
+		for _, e := range entries {
+			if text, err := os.ReadFile(filepath.Join(dir, e.Name(), "modalias")); err == nil {
+				all = append(all, strings.TrimSpace(string(text)))
+			}
+		}
+	}
+	return all
+}
+
+func openDevice(flags int) func(string) (Device, error) {
+	return func(path string) (Device, error) { return os.OpenFile(path, flags, 0) }
+}
+
+// createVerity makes the device, its name below /dev/mapper and the record
+// that lets the system's udev accept it.
+func createVerity(name, uuid string, target dm.Target) (string, error) {
+	dev, err := dm.CreateReadOnly(name, uuid, target)
+	if err != nil {
+		return "", err
+	}
+	link := "/dev/mapper/" + name
+	if err := os.Symlink("../"+filepath.Base(dev.Path()), link); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", fmt.Errorf("naming device %s: %w", name, err)
+	}
+	const records = "/run/udev/data"
+	file, content := dev.UdevRecord()
+	if err := os.MkdirAll(records, 0o755); err != nil {
+		return "", fmt.Errorf("leaving the record of device %s for udev: %w", name, err)
+	}
+	if err := os.WriteFile(filepath.Join(records, file), []byte(content), 0o644); err != nil {
+		return "", fmt.Errorf("leaving the record of device %s for udev: %w", name, err)
+	}
+	return link, nil
+}
+
+// handOver enters the new root and becomes its init.
+func handOver(newRoot string) error {
+	if err := mount.Unmount(usrDir); err != nil { // the system has its own view
+		return err
+	}
+	if err := mount.SwitchRoot(newRoot, []string{"/dev", "/proc", "/sys", "/run"}); err != nil {
+		return fmt.Errorf("switching to the root file system: %w", err)
+	}
+	var errs []error
+	for _, init := range inits {
+		// Words of the kernel command line that the kernel did not know are in
+		// our environment; they are nobody's variables.
+		errs = append(errs, fmt.Errorf("running %s: %w", init, unix.Exec(init, []string{init}, []string{"TERM=linux", "HOME=/"})))
+	}
+	return errors.Join(errs...)
+}
+
+func wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+}
+
+// reboot does not return: if the kernel refuses, it is made to panic.
+func reboot(log kmsg.Log) {
+	for {
+		log.Printf(kmsg.Critical, "%v", power.Reboot())
+		if err := power.Crash(); err != nil {
+			log.Printf(kmsg.Critical, "%v", err)
+		}
+		wait(time.Minute)
+	}
+}

@@ -1,0 +1,48 @@
+package gpt
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// GUID is an identifier in the byte order in which it is written as text (RFC
+// 9562). On disk the first three groups are little-endian; only the codec of
+// this package sees that.
+type GUID [16]byte
+
+// ParseGUID reads "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" in either case.
+func ParseGUID(s string) (GUID, error) {
+	var g GUID
+	raw, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err != nil || len(raw) != len(g) || len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return GUID{}, fmt.Errorf("reading the GUID %q: want 8-4-4-4-12 hexadecimal digits", s)
+	}
+	copy(g[:], raw)
+	return g, nil
+}
+
+// MustGUID is ParseGUID for constants; it panics on anything else.
+func MustGUID(s string) GUID {
+	g, err := ParseGUID(s)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return g
+}
+
+// String writes the GUID in lower case.
+func (g GUID) String() string {
+	h := hex.EncodeToString(g[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// swapped exchanges text order and disk order (UEFI appendix A).
+func (g GUID) swapped() GUID {
+	for _, group := range [][2]int{{0, 4}, {4, 6}, {6, 8}} {
+		for i, j := group[0], group[1]-1; i < j; i, j = i+1, j-1 {
+			g[i], g[j] = g[j], g[i]
+		}
+	}
+	return g
+}
