@@ -69,8 +69,9 @@ func prepare() (kmsg.Log, error) {
 			return kmsg.Log{}, err
 		}
 	}
-	// Without this the kernel drops all but ten lines in five seconds.
-	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on"), 0)
+	// Without this the kernel drops all but ten lines in five seconds. It wants
+	// the newline.
+	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0)
 	log, err := kmsg.Open(tag)
 	if err != nil {
 		return kmsg.Log{}, err
