@@ -18,9 +18,9 @@ var environment = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/root", "TERM=linux"
 // maxLine is where an overlong line of output is cut, in bytes.
 const maxLine = 8 << 10
 
-// run is initrd.Machine.Run.
-//
-// TODO(integration): use internal/sys/command.
+// run is initrd.Machine.Run. The lines go out while the program runs, which
+// internal/sys/command does not do: an administrator at the console wants to
+// see what a first boot is busy with.
 func run(ctx context.Context, line func(string), name string, args ...string) (int, error) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"wellcar.dev/internal/initrd/pending/gpt"
+	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/layout"
 )
 

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"wellcar.dev/internal/initrd/pending/gpt"
+	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/sys/blockdev"
 	"wellcar.dev/internal/sys/dm"
 	"wellcar.dev/internal/sys/kmsg"

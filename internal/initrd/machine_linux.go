@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wellcar.dev/internal/initrd/pending/gpt"
+	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/sys/blockdev"
 	"wellcar.dev/internal/sys/dm"
 	"wellcar.dev/internal/sys/kmod"

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"wellcar.dev/internal/initrd/pending/cmdline"
+	"wellcar.dev/internal/format/cmdline"
 )
 
 // Options is what the kernel command line asks for.
@@ -65,7 +65,7 @@ func ParseOptions(line string, hw Hardware) (Options, error) {
 	o := Options{
 		UsrHash: hash, Root: get("root"), RootFlags: get("rootflags"), RootType: get("rootfstype"),
 		Platform: platform(get("flatcar.oem.id", "coreos.oem.id"), hw), OnFailure: policy(words),
-		ModuleParams: moduleParams(line), Blacklist: map[string]bool{},
+		ModuleParams: moduleParams(words), Blacklist: map[string]bool{},
 	}
 	if o.Root == "" {
 		o.Root = DefaultRoot
@@ -121,12 +121,15 @@ func policy(words cmdline.Line) Policy {
 
 // moduleParams collects words of the form MODULE.PARAMETER=VALUE. Words of
 // other programs look the same and do no harm: no module has their name.
-func moduleParams(line string) map[string]string {
+func moduleParams(words cmdline.Line) map[string]string {
 	params := map[string]string{}
-	for _, word := range strings.Fields(line) {
-		name, param, ok := strings.Cut(word, ".")
-		if !ok || strings.Contains(name, "=") {
+	for _, arg := range words.Args {
+		name, param, ok := strings.Cut(arg.Name, ".")
+		if !ok {
 			continue
+		}
+		if arg.HasValue {
+			param += "=" + arg.Value
 		}
 		name = moduleName(name)
 		params[name] = strings.TrimSpace(params[name] + " " + param)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"wellcar.dev/internal/initrd/pending/probe"
+	"wellcar.dev/internal/format/probe"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/blockdev"
 )

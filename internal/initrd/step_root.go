@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wellcar.dev/internal/initrd/pending/probe"
+	"wellcar.dev/internal/format/probe"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/blockdev"
 	"wellcar.dev/internal/sys/kmsg"

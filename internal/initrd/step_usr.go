@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wellcar.dev/internal/initrd/pending/gpt"
-	"wellcar.dev/internal/initrd/pending/verity"
+	"wellcar.dev/internal/format/gpt"
+	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/blockdev"
 	"wellcar.dev/internal/sys/dm"

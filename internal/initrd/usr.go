@@ -8,8 +8,8 @@ import (
 	"io"
 	"strings"
 
-	"wellcar.dev/internal/initrd/pending/erofs"
-	"wellcar.dev/internal/initrd/pending/verity"
+	"wellcar.dev/internal/format/erofs"
+	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/blockdev"
 )
@@ -23,11 +23,11 @@ type Slot struct {
 
 // inspectSlot reads from a partition which image it holds.
 func inspectSlot(dev blockdev.Device, r io.ReaderAt) Slot {
-	head := make([]byte, 4096)
+	head := make([]byte, erofs.BlockSize)
 	if _, err := r.ReadAt(head, 0); err != nil {
 		return Slot{Device: dev, State: "unreadable: " + err.Error()}
 	}
-	size, err := erofs.DataSize(head)
+	size, err := erofs.DataSize(head[erofs.SuperblockOffset:])
 	if err != nil {
 		if isZero(head) {
 			return Slot{Device: dev, State: "blank"}
