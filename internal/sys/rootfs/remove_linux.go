@@ -49,11 +49,12 @@ func emptyDir(dir int, base string) error {
 	return nil
 }
 
-// ReadDir returns the names in a directory, sorted.
+// ReadDir returns the names in a directory, sorted. A link to a directory
+// counts as one.
 func (r *Root) ReadDir(name string) ([]string, error) {
-	fd, err := r.openLast(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	fd, err := r.open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, err
+		return nil, wrap("open", name, err)
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()

@@ -1,0 +1,193 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"time"
+
+	"wellcar.dev/internal/sys/rootfs"
+)
+
+// Files changes files of a target. *rootfs.Root is one; see there for what
+// each method means. Names are absolute paths of the target.
+type Files interface {
+	Lstat(name string) (rootfs.Info, error)
+	Stat(name string) (rootfs.Info, error)
+	Readlink(name string) (string, error)
+	Resolve(name string) (string, error)
+	ReadFile(name string) ([]byte, error)
+	ReadDir(name string) ([]string, error)
+	Mkdir(name string, perm uint32) error
+	MkdirAll(name string, perm uint32) error
+	WriteFile(name string, data []byte, m rootfs.Meta) error
+	AppendFile(name string, data []byte, perm uint32) error
+	Symlink(target, name string) error
+	Link(old, name string) error
+	Chown(name string, uid, gid int) error
+	Chmod(name string, perm uint32) error
+	RemoveAll(name string) error
+	As(uid, gid int, f func() error) error
+	Sync() error
+}
+
+// Target is the machine that a plan is applied to.
+type Target struct {
+	Files Files
+	// Run runs a program of the target with the target as its root directory
+	// and returns its stdout. Nil: no program can be run.
+	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
+	// Step hears of each step that ended. May be nil.
+	Step   func(index int, s Step, r StepResult)
+	BootID string           // of the boot that provisions
+	Now    func() time.Time // nil: time.Now
+}
+
+// StepResult is what came of a step.
+type StepResult struct {
+	Outcome  Outcome
+	Duration time.Duration
+	Err      error // if Failed
+}
+
+// StepError is the failure of a step.
+type StepError struct {
+	Step Step
+	Err  error
+}
+
+// Error is one sentence with the place in the user's text.
+func (e *StepError) Error() string {
+	text := e.Step.Action.Summary()
+	text.Detail = ""
+	sentence := fmt.Sprintf("cannot %s: %v", text, e.Err)
+	if at := e.Step.At.String(); at != "" {
+		return at + ": " + sentence
+	}
+	return sentence
+}
+
+// Unwrap gives the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// machine is a target while a plan is applied to it.
+type machine struct {
+	Target
+}
+
+// Apply takes the steps of a plan in order and stops at the first that fails,
+// with a *StepError. In the end everything is written to disk, also after a
+// failure.
+func Apply(ctx context.Context, p Plan, t Target) error {
+	m := &machine{Target: t}
+	if m.Now == nil {
+		m.Now = time.Now
+	}
+	err := m.steps(ctx, p.Steps)
+	if syncErr := m.Files.Sync(); err == nil {
+		err = syncErr
+	}
+	return err
+}
+
+func (m *machine) steps(ctx context.Context, steps []Step) error {
+	ordered := false
+	for i := 0; i < len(steps); i++ {
+		// The order of nodes depends on the links of the target, which the
+		// steps before them (users with homes) may have made.
+		if _, isNode := steps[i].Action.(noder); isNode && !ordered {
+			ordered = true
+			var err error
+			if steps, err = m.orderNodes(steps); err != nil {
+				return err
+			}
+		}
+		if err := m.step(ctx, i, steps[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *machine) step(ctx context.Context, i int, s Step) error {
+	start := time.Now()
+	r := StepResult{}
+	if r.Err = ctx.Err(); r.Err == nil {
+		r.Outcome, r.Err = s.Action.do(ctx, m)
+	}
+	r.Duration = time.Since(start)
+	if r.Err != nil {
+		r.Outcome, r.Err = Failed, &StepError{s, r.Err}
+	}
+	if m.Step != nil {
+		m.Step(i, s, r)
+	}
+	return r.Err
+}
+
+// orderNodes resolves the paths of all nodes on the target, refuses two that
+// are one, and returns the steps with the nodes ordered by resolved depth.
+func (m *machine) orderNodes(steps []Step) ([]Step, error) {
+	out := append([]Step(nil), steps...)
+	first, end := -1, -1
+	seen := map[string]Step{}
+	for i, s := range out {
+		n, ok := s.Action.(noder)
+		if !ok {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		end = i + 1
+		resolved, err := m.Files.Resolve(n.node().Path)
+		if err != nil {
+			return nil, &StepError{s, err}
+		}
+		n.node().resolved = resolved
+		if other, twice := seen[resolved]; twice {
+			return nil, &StepError{s, fmt.Errorf("through links it is the same path as %s (%s), %s",
+				other.Action.Summary().Name, other.At, resolved)}
+		}
+		seen[resolved] = s
+	}
+	for end < len(out) && isAppend(out[end]) {
+		end++
+	}
+	sortNodes(out[first:end])
+	return out, nil
+}
+
+func isAppend(s Step) bool {
+	_, ok := s.Action.(*AppendFile)
+	return ok
+}
+
+// sortNodes sorts nodes, keeping what is appended to a file behind it.
+func sortNodes(steps []Step) {
+	var groups [][]Step
+	for _, s := range steps {
+		if isAppend(s) {
+			groups[len(groups)-1] = append(groups[len(groups)-1], s)
+			continue
+		}
+		groups = append(groups, []Step{s})
+	}
+	sort.SliceStable(groups, func(i, j int) bool {
+		a, c := groups[i][0].Action.(noder), groups[j][0].Action.(noder)
+		return nodeBefore(a, c, a.node().resolved, c.node().resolved)
+	})
+	at := 0
+	for _, g := range groups {
+		at += copy(steps[at:], g)
+	}
+}
+
+// run runs a program of the target.
+func (m *machine) run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	if m.Run == nil {
+		return nil, errors.New("running " + name + ": programs of this target cannot be run")
+	}
+	return m.Run(ctx, name, args...)
+}

@@ -1,0 +1,87 @@
+package provision
+
+import (
+	"context"
+	"strconv"
+	"strings"
+)
+
+// Facts are what a plan must know of the machine.
+type Facts struct {
+	Platform string
+	Users    map[string]Account // that exist, by name
+	Groups   map[string]int     // ids of those that exist, by name
+}
+
+// Account is a user of the machine.
+type Account struct {
+	Name  string
+	UID   int
+	GID   int
+	Home  string
+	Shell string
+}
+
+// DefaultFacts describe a machine that has never started: the accounts that
+// people refer to.
+func DefaultFacts() Facts {
+	return Facts{
+		Users: map[string]Account{
+			"root": {"root", 0, 0, "/root", "/bin/bash"},
+			"core": {"core", 500, 500, "/home/core", "/bin/bash"},
+		},
+		Groups: map[string]int{"root": 0, "wheel": 10, "sudo": 150, "docker": 233, "core": 500},
+	}
+}
+
+// Gather finds the facts that a config needs on a target.
+func Gather(ctx context.Context, c Config, t Target) (Facts, error) {
+	f := Facts{Users: map[string]Account{}, Groups: map[string]int{}}
+	m := &machine{Target: t}
+	c, _ = c.resolve() // what stands in the way is told by Plan
+	for _, u := range c.Ignition.Passwd.Users {
+		if a, ok, err := m.user(ctx, u.Name); err != nil {
+			return f, err
+		} else if ok {
+			f.Users[u.Name] = a
+		}
+	}
+	for _, g := range c.Ignition.Passwd.Groups {
+		if id, ok, err := m.group(ctx, g.Name); err != nil {
+			return f, err
+		} else if ok {
+			f.Groups[g.Name] = id
+		}
+	}
+	return f, nil
+}
+
+// parsePasswd finds a user in the format of passwd(5).
+func parsePasswd(data []byte, name string) (Account, bool) {
+	fields := dbLine(data, name)
+	if len(fields) < 7 {
+		return Account{}, false
+	}
+	uid, err1 := strconv.Atoi(fields[2])
+	gid, err2 := strconv.Atoi(fields[3])
+	return Account{name, uid, gid, fields[5], fields[6]}, err1 == nil && err2 == nil
+}
+
+// parseGroup finds the id of a group in the format of group(5).
+func parseGroup(data []byte, name string) (int, bool) {
+	fields := dbLine(data, name)
+	if len(fields) < 3 {
+		return 0, false
+	}
+	id, err := strconv.Atoi(fields[2])
+	return id, err == nil
+}
+
+func dbLine(data []byte, name string) []string {
+	for line := range strings.Lines(string(data)) {
+		if strings.HasPrefix(line, name+":") {
+			return strings.Split(strings.TrimRight(line, "\n"), ":")
+		}
+	}
+	return nil
+}

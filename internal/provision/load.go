@@ -1,0 +1,98 @@
+package provision
+
+import (
+	"fmt"
+
+	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
+)
+
+// Translator turns Butane into Ignition JSON. A nil JSON means that the
+// report has an error.
+type Translator func(name string, data []byte, filesDir string, strict bool) ([]byte, Report, Positions)
+
+// LoadOptions say how to read a text.
+type LoadOptions struct {
+	FilesDir string     // folder of the files that Butane embeds; empty forbids embedding
+	Strict   bool       // warnings are errors
+	Butane   Translator // nil refuses Butane
+	Source   *Source    // what the Ignition JSON was made of; nil: itself
+}
+
+// Config is a configuration that was read, in the newest form of the spec.
+type Config struct {
+	Name     string       // of the text, for positions
+	Kind     Kind         // of the text
+	JSON     []byte       // as Ignition JSON; nil if there is no config
+	Ignition types.Config // zero if there is no config
+
+	at locator
+}
+
+// Provided tells whether there is an Ignition config at all.
+func (c Config) Provided() bool { return c.Kind == KindIgnition || c.Kind == KindButane }
+
+// Position is the place of an element, or of the nearest one around it:
+// config.Position("storage", "files", 0, "path").
+func (c Config) Position(path ...any) Position { return locate(c.at, path) }
+
+// Load reads a text. The report has everything worth telling, in the order
+// of the text; if it has an error, the config must not be used. Name stands
+// in all positions.
+func Load(name string, data []byte, opt LoadOptions) (Config, Report) {
+	c := Config{Name: name, Kind: Recognise(data), at: pinned{File: name}}
+	var report Report
+	switch c.Kind {
+	case KindButane:
+		c, report = loadButane(c, data, opt)
+	case KindIgnition:
+		c, report = loadIgnition(c, data, opt)
+	case KindOther:
+		report = Report{{Severity: Info, Message: "this is no Ignition config: nothing is provisioned from it", Position: Position{File: name}}}
+	case KindUnknown:
+		report = Report{unknownText(name, data)}
+	}
+	if opt.Strict {
+		report = report.strict()
+	}
+	return c, report.sorted()
+}
+
+func loadButane(c Config, data []byte, opt LoadOptions) (Config, Report) {
+	if opt.Butane == nil {
+		return c, Report{{Severity: Error, Position: Position{c.Name, 1, 1},
+			Message: "this is Butane, which a machine does not read",
+			Remedy:  "translate it to Ignition JSON first: wellcar config FILE"}}
+	}
+	text, report, positions := opt.Butane(c.Name, data, opt.FilesDir, opt.Strict)
+	if text == nil {
+		return c, report
+	}
+	c.at = positions
+	c, more := parseIgnition(c, text)
+	return c, append(report, more...)
+}
+
+func loadIgnition(c Config, data []byte, opt LoadOptions) (Config, Report) {
+	c.at = newJSONText(c.Name, data)
+	if opt.Source != nil {
+		c.at = opt.Source.locator()
+	}
+	return parseIgnition(c, data)
+}
+
+func unknownText(name string, data []byte) Problem {
+	p := Problem{Severity: Error, Position: Position{name, 1, 1}}
+	switch {
+	case isGzip(data):
+		p.Message, p.Remedy = "the text is compressed with gzip", "give it uncompressed"
+	case mentions(data, "ignition:"):
+		p.Message, p.Remedy = "this is an Ignition config written as YAML", "write it as JSON, or as Butane with variant: flatcar and version: 1.1.0"
+	case mentions(data, "systemd:"), mentions(data, "storage:"), mentions(data, "passwd:"):
+		p.Message = "variant is missing, and Container Linux Config is not supported yet"
+		p.Remedy = "for Butane add variant: flatcar and version: 1.1.0"
+	default:
+		p.Message = "the text is neither an Ignition config nor Butane"
+		p.Remedy = fmt.Sprintf("begin Ignition JSON with %s, Butane with variant: flatcar", `{"ignition": {"version": "3.4.0"}}`)
+	}
+	return p
+}

@@ -1,0 +1,130 @@
+package provision
+
+import (
+	"encoding/json"
+
+	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
+)
+
+// Stage is a part of provisioning. Steps run stage by stage.
+type Stage string
+
+// The stages in their order.
+const (
+	StageFetch  Stage = "fetch"
+	StageKargs  Stage = "kargs"
+	StageDisks  Stage = "disks"
+	StageMount  Stage = "mount"
+	StageFiles  Stage = "files"
+	StageUmount Stage = "umount"
+)
+
+// Step is one thing to do.
+type Step struct {
+	Stage  Stage
+	At     Position // in the user's text; zero if the text did not ask for it
+	Action Action
+}
+
+// Describe is the step in one line.
+func (s Step) Describe() string { return s.Action.Summary().String() }
+
+// MarshalJSON gives the step as {kind, stage, at, describe, action}.
+func (s Step) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Kind     string   `json:"kind"`
+		Stage    Stage    `json:"stage"`
+		At       Position `json:"at,omitzero"`
+		Describe string   `json:"describe"`
+		Action   Action   `json:"action"`
+	}{s.Action.Kind(), s.Stage, s.At, s.Describe(), s.Action})
+}
+
+// Plan is what to do, in order.
+type Plan struct {
+	Config   string `json:"config,omitempty"` // name of the text; empty without a config
+	Provided bool   `json:"provided"`         // whether there is a user config
+	Steps    []Step `json:"steps"`
+	Warnings Report `json:"warnings,omitempty"`
+}
+
+// Plan works out the steps of a config for a machine that facts describe. It
+// touches nothing. The error, if any, is a Report with all that stands in
+// the way, and then there is no plan.
+func (c Config) Plan(facts Facts) (Plan, error) {
+	c, report := c.resolve()
+	if report.Err() != nil {
+		return Plan{}, report.sorted()
+	}
+	b := &builder{Config: c, facts: facts, report: report}
+	if c.Provided() {
+		b.refuse()
+		b.accounts()
+		b.nodes()
+		b.units()
+	}
+	b.add(StageFiles, nil, &WriteResult{Provided: c.Provided()})
+	if err := b.report.sorted().Err(); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Provided: c.Provided(), Steps: b.steps, Warnings: b.report.sorted()}
+	if c.Provided() {
+		p.Config = c.Name
+	}
+	return p, nil
+}
+
+// builder collects the steps of a plan.
+type builder struct {
+	Config
+	facts  Facts
+	steps  []Step
+	report Report
+}
+
+func (b *builder) add(s Stage, p Path, a Action) {
+	step := Step{Stage: s, Action: a}
+	if p != nil {
+		step.At = b.Position(p...)
+	}
+	b.steps = append(b.steps, step)
+}
+
+func (b *builder) fail(p Path, message, remedy string) {
+	b.report = append(b.report, *b.problem(p, message, remedy))
+}
+
+func (b *builder) warn(p Path, message, remedy string) {
+	w := b.problem(p, message, remedy)
+	w.Severity = Warning
+	b.report = append(b.report, *w)
+}
+
+// refuse reports every section that this slice cannot carry out, so that
+// nothing of such a config is done.
+func (b *builder) refuse() {
+	s, k := b.Ignition.Storage, b.Ignition.KernelArguments
+	later := func(n int, what string, section ...any) {
+		for i := range n {
+			b.fail(Path(section).with(i), "not supported yet: "+what, "leave this section out for now")
+		}
+	}
+	later(len(s.Disks), "partitioning disks", "storage", "disks")
+	later(len(s.Raid), "making RAID arrays", "storage", "raid")
+	later(len(s.Luks), "making LUKS volumes", "storage", "luks")
+	later(len(s.Filesystems), "making file systems", "storage", "filesystems")
+	later(len(k.ShouldExist), "kernel arguments", "kernelArguments", "shouldExist")
+	later(len(k.ShouldNotExist), "kernel arguments", "kernelArguments", "shouldNotExist")
+	for i, ca := range b.Ignition.Ignition.Security.TLS.CertificateAuthorities {
+		b.content(ca, Path{"ignition", "security", "tls", "certificateAuthorities", i})
+	}
+}
+
+// content decodes a resource, or reports why not and returns nil.
+func (b *builder) content(res types.Resource, p Path) *Content {
+	content, problem := b.Config.content(res, p)
+	if problem != nil {
+		b.report = append(b.report, *problem)
+	}
+	return content
+}

@@ -1,0 +1,87 @@
+// Package platform finds the configs of a machine: one file for each source.
+// Base and user configs of the OEM partition come before the platform's.
+//
+// This slice knows qemu, metal and file. Each source reads only what it is
+// handed in Env, so that tests hand it a folder.
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Env is the part of a machine that sources read.
+type Env struct {
+	Sys    fs.FS  // /sys
+	OEM    fs.FS  // the OEM partition; nil: there is none
+	Config string // file named by the user ($IGNITION_CONFIG_FILE), for the source file
+	// ReadFile reads a file of the machine, for the source file.
+	ReadFile func(name string) ([]byte, error)
+}
+
+// Found is a config as a source has it.
+type Found struct {
+	Name   string // where it was found, for people
+	Data   []byte // nil: the source has none
+	Source []byte // encoded text that Data was made of; nil: unknown
+}
+
+// Source gets the user's config, or learns that there is none. The ones that
+// ask a network keep trying until the context ends.
+type Source interface {
+	Fetch(ctx context.Context, env Env) (Found, error)
+}
+
+var sources = map[string]Source{
+	"qemu":  qemu{},
+	"metal": metal{},
+	"file":  file{},
+}
+
+// IDs are the platforms that are known, sorted.
+func IDs() []string {
+	var ids []string
+	for id := range sources {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Configs are the texts of a machine.
+type Configs struct {
+	Base Found // applied first; its Data is nil if there is none
+	User Found // laid over it
+}
+
+// Find gets the configs of a machine: the base config, and the user's, which
+// is that of the OEM partition if there is one, else the platform's.
+func Find(ctx context.Context, id string, env Env) (Configs, error) {
+	src, ok := sources[id]
+	if !ok {
+		return Configs{}, fmt.Errorf("platform %q is not supported yet; known are %s", id, strings.Join(IDs(), ", "))
+	}
+	base, user, err := oem(env)
+	if err != nil {
+		return Configs{}, err
+	}
+	if user.Data == nil {
+		if user, err = src.Fetch(ctx, env); err != nil {
+			return Configs{}, fmt.Errorf("asking platform %s for the config: %w", id, err)
+		}
+	}
+	return Configs{Base: base, User: user}, nil
+}
+
+// readIf reads a file that may be missing.
+func readIf(fsys fs.FS, name string) ([]byte, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}

@@ -1,0 +1,130 @@
+package provision
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// RecordFile is where the record of the last provisioning is.
+const RecordFile = "/run/wellcar/provision.json"
+
+// Record says what was planned and what came of it. It is written as JSON.
+type Record struct {
+	Platform   string         `json:"platform"`
+	Source     string         `json:"source,omitempty"` // where the platform found the config
+	Config     string         `json:"config,omitempty"` // name of the text
+	Provided   bool           `json:"userConfigProvided"`
+	Steps      []RecordedStep `json:"steps"`
+	Problems   Report         `json:"problems,omitempty"`
+	Failure    *Failure       `json:"failure,omitempty"`
+	DurationUS int64          `json:"duration_us"`
+}
+
+// RecordedStep is a step and its outcome.
+type RecordedStep struct {
+	Kind       string   `json:"kind"`
+	Stage      Stage    `json:"stage"`
+	At         Position `json:"at,omitzero"`
+	Describe   string   `json:"describe"`
+	Outcome    Outcome  `json:"outcome"`
+	DurationUS int64    `json:"duration_us"`
+	Error      string   `json:"error,omitempty"`
+}
+
+// Failure is why provisioning stopped.
+type Failure struct {
+	Sentence string   `json:"sentence"` // with the position, if known
+	At       Position `json:"at,omitzero"`
+}
+
+// Begin records a plan before its first step.
+func (r *Record) Begin(p Plan) {
+	r.Config, r.Provided, r.Problems = p.Config, p.Provided, p.Warnings
+	r.Steps = make([]RecordedStep, len(p.Steps))
+	for i, s := range p.Steps {
+		r.Steps[i] = recorded(s)
+	}
+}
+
+func recorded(s Step) RecordedStep {
+	return RecordedStep{Kind: s.Action.Kind(), Stage: s.Stage, At: s.At, Describe: s.Describe(), Outcome: Pending}
+}
+
+// Step records what came of a step; it fits Target.Step. The order of steps
+// on the target may differ from the plan's, so the step is recorded anew.
+func (r *Record) Step(i int, s Step, result StepResult) {
+	out := recorded(s)
+	out.Outcome, out.DurationUS = result.Outcome, result.Duration.Microseconds()
+	if result.Err != nil {
+		out.Error = result.Err.Error()
+	}
+	r.Steps[i] = out
+}
+
+// End records the end, after a failure its sentence and place.
+func (r *Record) End(err error, took time.Duration) {
+	r.DurationUS = took.Microseconds()
+	if err == nil {
+		return
+	}
+	r.Failure = &Failure{Sentence: err.Error()}
+	var step *StepError
+	var report Report
+	switch {
+	case errors.As(err, &step):
+		r.Failure.At = step.Step.At
+	case errors.As(err, &report):
+		r.Problems = report
+		for _, p := range report {
+			if p.Severity == Error {
+				r.Failure.At = p.Position
+				break
+			}
+		}
+	}
+}
+
+// Encode is the record as JSON.
+func (r *Record) Encode() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the record: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// DecodeRecord reads what Encode wrote.
+func DecodeRecord(data []byte) (*Record, error) {
+	var r Record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("reading the record of provisioning: %w", err)
+	}
+	return &r, nil
+}
+
+// Words is the record for people: the outcome first, then the steps.
+func (r *Record) Words() string {
+	var b strings.Builder
+	took := time.Duration(r.DurationUS) * time.Microsecond
+	switch {
+	case r.Failure != nil:
+		fmt.Fprintf(&b, "Provisioning failed after %s.\n%s\n", took.Round(time.Millisecond), r.Failure.Sentence)
+	case !r.Provided:
+		fmt.Fprintf(&b, "There was no config (platform %s).\n", r.Platform)
+	default:
+		fmt.Fprintf(&b, "Provisioned from %s in %s.\n", r.Source, took.Round(time.Millisecond))
+	}
+	var rows [][]string
+	for _, s := range r.Steps {
+		took := (time.Duration(s.DurationUS) * time.Microsecond).String()
+		rows = append(rows, []string{string(s.Outcome), place(s.At), s.Describe, took})
+	}
+	writeTable(&b, rows)
+	for _, p := range r.Problems {
+		b.WriteString(p.String() + "\n")
+	}
+	return b.String()
+}

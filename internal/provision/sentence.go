@@ -1,0 +1,149 @@
+package provision
+
+import (
+	"fmt"
+	"strings"
+
+	ierrors "github.com/coreos/ignition/v2/config/shared/errors"
+)
+
+var duplicateMessage = ierrors.ErrDuplicate.Error()
+
+// What the checks of the upstream packages mean in words that name what to
+// do. The text follows the object's name and a colon.
+var meanings = map[string][2]string{
+	ierrors.ErrPathRelative.Error():             {"the path is not absolute", "begin it with /"},
+	ierrors.ErrNoPath.Error():                   {"the path is missing", "give an absolute path"},
+	ierrors.ErrDirtyPath.Error():                {"the path is not in its simplest form", "remove //, /./, /../ and a slash at the end"},
+	ierrors.ErrFileIllegalMode.Error():          {"the mode is not between 0 and 07777", "in JSON write it in decimal (420 is 0644), in Butane with a leading 0"},
+	ierrors.ErrModeSpecialBits.Error():          {"setuid, setgid and sticky bits are ignored before spec 3.6.0", "raise the version, or drop the bits"},
+	ierrors.ErrBothIDAndNameSet.Error():         {"owner has both an id and a name", "keep one of the two"},
+	ierrors.ErrDuplicate.Error():                {"it is defined twice", "keep one of the entries"},
+	ierrors.ErrFileUsedSymlink.Error():          {"the path leads through a link of this config", "write the path that the link leads to"},
+	ierrors.ErrDirectoryUsedSymlink.Error():     {"the path leads through a link of this config", "write the path that the link leads to"},
+	ierrors.ErrLinkUsedSymlink.Error():          {"the path leads through a link of this config", "write the path that the link leads to"},
+	ierrors.ErrLinkTargetRequired.Error():       {"the target is missing", "give the path it leads to"},
+	ierrors.ErrHardLinkToDirectory.Error():      {"a hard link cannot lead to a directory", "make it a symbolic link: drop hard"},
+	ierrors.ErrHardLinkSpecifiesOwner.Error():   {"the owner of a hard link is ignored", "set it on the file it leads to"},
+	ierrors.ErrOverwriteAndNilSource.Error():    {"overwrite is true, but there are no contents", "give contents, or drop overwrite"},
+	ierrors.ErrVerificationAndNilSource.Error(): {"there is a hash, but no source that it could be of", "give a source, or drop the hash"},
+	ierrors.ErrCompressionInvalid.Error():       {"unknown compression", "write gzip, or leave it out"},
+	ierrors.ErrHashMalformed.Error():            {"the hash is not TYPE-HEX", "write sha256- or sha512- and the digits"},
+	ierrors.ErrHashWrongSize.Error():            {"the hash has the wrong number of digits", "sha256 has 64, sha512 has 128"},
+	ierrors.ErrHashUnrecognized.Error():         {"unknown kind of hash", "use sha256 or sha512"},
+	ierrors.ErrInvalidUrl.Error():               {"the source is not a URL", "write it as https://..., or data:, with a space as %20"},
+	ierrors.ErrInvalidScheme.Error():            {"nothing is known about this kind of source", "use http, https, tftp, s3, gs or data"},
+	ierrors.ErrSourceRequired.Error():           {"the source is missing", "give a URL"},
+	ierrors.ErrInvalidSystemdExt.Error():        {"the name has no suffix of a unit", "end it with .service, .timer, .mount or the like"},
+	ierrors.ErrInvalidSystemdDropinExt.Error():  {"the name of a drop-in does not end in .conf", "rename it to NAME.conf"},
+	ierrors.ErrPathConflictsSystemd.Error():     {"the path is that of a unit or drop-in of this config", "keep only the entry under systemd.units"},
+	ierrors.ErrShouldNotExistWithOthers.Error(): {"it shall not exist, yet has other settings", "drop them"},
+}
+
+// describe puts the object at p in front of a text.
+func describe(root any, p Path, text string) string {
+	name, field := objectAt(root, p)
+	switch {
+	case name == "" && len(p) == 0:
+		return text
+	case name == "":
+		return p.String() + " " + text
+	case field == "":
+		return name + ": " + text
+	}
+	return name + ": " + field + " " + text
+}
+
+// Sentence puts a finding of the upstream packages at an element into words.
+// Root is the decoded text that the path leads through. Severity and place
+// are left to the caller.
+func Sentence(root any, p Path, message string) Problem {
+	name, _ := objectAt(root, p)
+	if name == "" {
+		name = p.String()
+	}
+	text, remedy := message, ""
+	switch known, ok := meanings[message]; {
+	case ok:
+		text, remedy = known[0], known[1]
+	case strings.HasPrefix(message, "unused key "):
+		text = fmt.Sprintf("the key %s is not known here and is ignored", strings.TrimPrefix(message, "unused key "))
+		remedy = "check its spelling and indentation, and the version of the config"
+	case strings.HasSuffix(message, "has no install section so enable does nothing"):
+		text = "it is enabled, but has no [Install] section, so nothing would start it"
+		remedy = "add [Install] with WantedBy=multi-user.target"
+	case strings.HasPrefix(message, unitPrefix):
+		text, remedy = "bad unit syntax: "+strings.TrimPrefix(message, unitPrefix), ""
+		if contents, ok := p.get(root).(string); ok {
+			if _, fault := unitFault(contents); fault != "" {
+				text = "bad unit syntax: " + fault
+			}
+		}
+		remedy = "write [Section] lines and Name=value lines"
+	}
+	if name != "" {
+		text = name + ": " + text
+	}
+	return Problem{Message: text, Remedy: remedy}
+}
+
+// What the elements of each list are called, and the field that names one.
+var objects = map[string][2]string{
+	"storage.files": {"file", "path"}, "storage.directories": {"directory", "path"}, "storage.links": {"link", "path"},
+	"storage.trees": {"tree", "local"}, "storage.disks": {"disk", "device"}, "storage.raid": {"RAID array", "name"},
+	"storage.luks": {"LUKS volume", "name"}, "storage.filesystems": {"file system on", "device"},
+	"systemd.units": {"unit", "name"}, "passwd.users": {"user", "name"}, "passwd.groups": {"group", "name"},
+	"ignition.config.merge": {"merged config", "source"},
+}
+
+// objectAt names the object that p lies in, and the rest of the path.
+func objectAt(root any, p Path) (name, field string) {
+	for n := 2; n < len(p); n++ {
+		known, ok := objects[p[:n].String()]
+		if _, isIndex := p[n].(int); !ok || !isIndex {
+			continue
+		}
+		name = known[0] + " " + nameAt(root, p[:n+1], known[1])
+		rest := p[n+1:]
+		if len(rest) >= 2 && rest[0] == "dropins" {
+			name = "drop-in " + nameAt(root, p[:n+3], "name") + " of " + name
+			rest = rest[2:]
+		}
+		return name, Path(rest).String()
+	}
+	return "", ""
+}
+
+func nameAt(root any, p Path, field string) string {
+	if s, ok := p.with(field).get(root).(string); ok && s != "" {
+		return s
+	}
+	return "without " + field + " (" + p.String() + ")"
+}
+
+// firstDuplicate leads to the first entry with the same name as the one at p,
+// nil if there is none before it. Files, directories and links share names.
+func firstDuplicate(root any, p Path) Path {
+	if len(p) != 3 {
+		return nil
+	}
+	lists := [][]string{{p[0].(string), p[1].(string)}}
+	field, ok := objects[p[:2].String()]
+	if !ok {
+		return nil
+	}
+	if field[1] == "path" {
+		lists = [][]string{{"storage", "directories"}, {"storage", "files"}, {"storage", "links"}}
+	}
+	want := nameAt(root, p, field[1])
+	for _, l := range lists {
+		entries, _ := Path{l[0], l[1]}.get(root).([]any)
+		for i := range entries {
+			at := Path{l[0], l[1], i}
+			if at.String() != p.String() && nameAt(root, at, field[1]) == want {
+				return at
+			}
+		}
+	}
+	return nil
+}
