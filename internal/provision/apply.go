@@ -42,6 +42,7 @@ type Target struct {
 	Step   func(index int, s Step, r StepResult)
 	BootID string           // of the boot that provisions
 	Now    func() time.Time // nil: time.Now
+	NoSync bool             // leave writing to disk to someone else
 }
 
 // StepResult is what came of a step.
@@ -77,18 +78,17 @@ type machine struct {
 }
 
 // Apply takes the steps of a plan in order and stops at the first that fails,
-// with a *StepError. In the end everything is written to disk, also after a
-// failure.
+// with a *StepError. In the end everything is on the disk, also after a failure.
 func Apply(ctx context.Context, p Plan, t Target) error {
 	m := &machine{Target: t}
 	if m.Now == nil {
 		m.Now = time.Now
 	}
 	err := m.steps(ctx, p.Steps)
-	if syncErr := m.Files.Sync(); err == nil {
-		err = syncErr
+	if t.NoSync {
+		return err
 	}
-	return err
+	return errors.Join(err, m.Files.Sync())
 }
 
 func (m *machine) steps(ctx context.Context, steps []Step) error {

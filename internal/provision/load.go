@@ -25,6 +25,10 @@ type Config struct {
 	JSON     []byte       // as Ignition JSON; nil if there is no config
 	Ignition types.Config // zero if there is no config
 
+	// UserProvided tells whether the user gave a config, which a base config
+	// alone is not. Load sets it.
+	UserProvided bool
+
 	at locator
 }
 
@@ -54,6 +58,7 @@ func Load(name string, data []byte, opt LoadOptions) (Config, Report) {
 	if opt.Strict {
 		report = report.strict()
 	}
+	c.UserProvided = c.Provided()
 	return c, report.sorted()
 }
 

@@ -25,6 +25,7 @@ func Merge(parent, child Config) Config {
 		at.from[Path(m.To.Path).String()] = origin{m.From.Path, m.From.Tag == merge.TAG_CHILD}
 	}
 	out := child
+	out.UserProvided = parent.UserProvided || child.UserProvided
 	out.Ignition, out.at = result.(types.Config), at
 	out.JSON, _ = json.Marshal(out.Ignition)
 	return out

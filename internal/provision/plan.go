@@ -63,11 +63,11 @@ func (c Config) Plan(facts Facts) (Plan, error) {
 		b.nodes()
 		b.units()
 	}
-	b.add(StageFiles, nil, &WriteResult{Provided: c.Provided()})
+	b.add(StageFiles, nil, &WriteResult{Provided: c.UserProvided})
 	if err := b.report.sorted().Err(); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Provided: c.Provided(), Steps: b.steps, Warnings: b.report.sorted()}
+	p := Plan{Provided: c.UserProvided, Steps: b.steps, Warnings: b.report.sorted()}
 	if c.Provided() {
 		p.Config = c.Name
 	}
