@@ -88,7 +88,10 @@ func Apply(ctx context.Context, p Plan, t Target) error {
 	if t.NoSync {
 		return err
 	}
-	return errors.Join(err, m.Files.Sync())
+	if syncErr := m.Files.Sync(); err == nil {
+		err = syncErr
+	}
+	return err
 }
 
 func (m *machine) steps(ctx context.Context, steps []Step) error {

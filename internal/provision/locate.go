@@ -64,6 +64,9 @@ func (l jsonText) find(p Path) (Position, bool) {
 		return Position{}, false
 	}
 	line, column := n.Start()
+	if bracketed(n) && column > 1 {
+		column--
+	}
 	return Position{l.file, int(line), int(column)}, line > 0
 }
 
@@ -101,7 +104,24 @@ func deepest(n tree.Node, index int64, at Path) Path {
 
 func covers(n tree.Node, index int64) bool {
 	m := n.GetMarker()
-	return m.StartP != nil && m.EndP != nil && m.StartP.Index <= index && index <= m.EndP.Index
+	if m.StartP == nil || m.EndP == nil {
+		return false
+	}
+	start := m.StartP.Index
+	if bracketed(n) {
+		start--
+	}
+	return start <= index && index <= m.EndP.Index
+}
+
+// bracketed tells whether a node is an object or a list. The reader marks
+// their beginning one sign late, behind the bracket.
+func bracketed(n tree.Node) bool {
+	switch n.(type) {
+	case tree.MapNode, tree.SliceNode:
+		return true
+	}
+	return false
 }
 
 // YAML finds elements in a YAML text: by their own names, or by those of the
