@@ -182,9 +182,10 @@ func (r *Root) Chmod(name string, perm uint32) error {
 
 // As runs f with the file access rights of another user: a link that this
 // user planted leads nowhere the user could not go. Supplementary groups stay.
-// Without root rights f runs as it is.
+// Without root rights, and where changes of owner are not real
+// (Options.Chown), f runs as it is.
 func (r *Root) As(uid, gid int, f func() error) error {
-	if os.Geteuid() != 0 || uid == 0 {
+	if os.Geteuid() != 0 || uid == 0 || r.chown != nil {
 		return f()
 	}
 	runtime.LockOSThread()
