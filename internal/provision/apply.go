@@ -75,6 +75,7 @@ func (e *StepError) Unwrap() error { return e.Err }
 // machine is a target while a plan is applied to it.
 type machine struct {
 	Target
+	presets map[string]bool // lines of the preset file; nil: not read yet
 }
 
 // Apply takes the steps of a plan in order and stops at the first that fails,

@@ -61,17 +61,30 @@ func (a *DisablePreset) units() []string {
 // presetLine adds a line to the preset file unless it is there.
 func (m *machine) presetLine(verb, unit string, instances []string) (Outcome, error) {
 	line := strings.Join(append([]string{verb, unit}, instances...), " ") + "\n"
-	old, err := m.Files.ReadFile(presetFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Done, m.write(presetFile, []byte(line), rootfs.Meta{Perm: defaultFileMode})
+	if m.presets == nil {
+		if err := m.readPresets(); err != nil {
+			return Failed, err
+		}
 	}
-	if err != nil {
-		return Failed, err
-	}
-	if strings.HasPrefix(string(old), line) || strings.Contains(string(old), "\n"+line) {
+	if m.presets[line] {
 		return Kept, nil
 	}
+	m.presets[line] = true
 	return Done, m.Files.AppendFile(presetFile, []byte(line), defaultFileMode)
+}
+
+// readPresets remembers the lines of the preset file, which is made if it is
+// missing.
+func (m *machine) readPresets() error {
+	old, err := m.Files.ReadFile(presetFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = m.write(presetFile, nil, rootfs.Meta{Perm: defaultFileMode})
+	}
+	m.presets = map[string]bool{}
+	for line := range strings.Lines(string(old)) {
+		m.presets[line] = true
+	}
+	return err
 }
 
 func (a *Mask) do(_ context.Context, m *machine) (Outcome, error) {
