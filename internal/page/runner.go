@@ -1,0 +1,319 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Output is what a command left: both streams as a terminal shows them, and
+// the exit status.
+type Output struct {
+	Text string
+	Code int
+}
+
+// Session is a machine that runs.
+type Session interface {
+	// Run types a command as core or as root.
+	Run(ctx context.Context, command string, root bool) (Output, error)
+	// Reboot types a command that reboots and returns when the machine is back.
+	Reboot(ctx context.Context, command string, root bool) error
+	// Env is the variables for commands on the host: SSH_PORT=2222, ...
+	Env() []string
+	Close() error
+}
+
+// Config is a configuration to boot with.
+type Config struct {
+	Name string // page:line
+	Data []byte // Butane
+}
+
+// Boot is one machine for one or several pages.
+type Boot struct {
+	Name    string
+	Machine Machine
+	Configs []Config // to be merged, in their order
+	Pages   []Page
+}
+
+// Status of a page.
+type Status string
+
+// What becomes of a page.
+const (
+	Passed  Status = "passed"
+	Failed  Status = "failed"
+	Skipped Status = "skipped"
+)
+
+// Result is the outcome of a page.
+type Result struct {
+	File   string        `json:"page"`
+	Rows   []string      `json:"rows,omitempty"`
+	Status Status        `json:"status"`
+	Line   int           `json:"line,omitempty"` // where it failed
+	Reason string        `json:"reason,omitempty"`
+	Took   time.Duration `json:"took_ns"` // without the boot
+}
+
+// Runner runs pages. Start boots a machine; its error fails the pages.
+type Runner struct {
+	Start    func(ctx context.Context, b Boot) (Session, error)
+	Host     func(ctx context.Context, command string, env []string) (Output, error)
+	Have     []string      // what of Meta.Needs is there
+	Machines int           // at the same time; 0: 2
+	Timeout  time.Duration // of a page that names none; 0: 5 minutes
+	Report   func(Result)  // called as each page ends, one call at a time; may be nil
+}
+
+// retryPace is the pause between two tries of a command that waits.
+const retryPace = 500 * time.Millisecond
+
+// Run runs all pages and returns their results in the given order. A page
+// that cannot run is skipped with a reason. Failures are results, not errors.
+func (r Runner) Run(ctx context.Context, pages []Page) []Result {
+	results := make([]Result, len(pages))
+	index := map[string]int{}
+	var mu sync.Mutex
+	done := func(res Result) {
+		mu.Lock()
+		defer mu.Unlock()
+		results[index[res.File]] = res
+		if r.Report != nil {
+			r.Report(res)
+		}
+	}
+	var ready []Page
+	for i, p := range pages {
+		index[p.File] = i
+		if why := r.obstacle(p); why != "" {
+			done(Result{File: p.File, Rows: p.Meta.Rows, Status: Skipped, Reason: why})
+			continue
+		}
+		ready = append(ready, p)
+	}
+	var g errgroup.Group
+	if r.Machines == 0 {
+		r.Machines = 2
+	}
+	g.SetLimit(r.Machines)
+	for _, b := range Group(ready) {
+		g.Go(func() error {
+			r.runBoot(ctx, b, done)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return results
+}
+
+func (r Runner) obstacle(p Page) string {
+	if !p.Runs() {
+		return "it has nothing to run"
+	}
+	for _, need := range p.Meta.Needs {
+		if !slices.Contains(r.Have, need) {
+			return "it needs " + need
+		}
+	}
+	return ""
+}
+
+// Group puts pages that share a machine together, in the order of the first
+// page of each group.
+func Group(pages []Page) []Boot {
+	var boots []Boot
+	shared := map[string]int{}
+	for _, p := range pages {
+		i, ok := shared[p.Meta.Machine.Share]
+		if share := p.Meta.Machine.Share; share == "" || !ok {
+			i = len(boots)
+			boots = append(boots, Boot{Name: share})
+			if share == "" {
+				boots[i].Name = p.File
+			} else {
+				shared[share] = i
+			}
+		}
+		b := &boots[i]
+		b.Machine = b.Machine.join(p.Meta.Machine)
+		b.Pages = append(b.Pages, p)
+		for _, block := range p.Blocks {
+			if block.Kind == Butane {
+				b.Configs = append(b.Configs, Config{fmt.Sprintf("%s:%d", p.File, block.Line), []byte(block.Text)})
+			}
+		}
+	}
+	return boots
+}
+
+// Boots tells whether any page of the boot needs its machine.
+func (b Boot) Boots() bool {
+	for _, p := range b.Pages {
+		for _, block := range p.Blocks {
+			if block.Kind != Host {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r Runner) runBoot(ctx context.Context, b Boot, done func(Result)) {
+	var s Session = noMachine{}
+	if b.Boots() {
+		started, err := r.Start(ctx, b)
+		if err != nil {
+			for _, p := range b.Pages {
+				done(Result{File: p.File, Rows: p.Meta.Rows, Status: Failed, Reason: "booting its machine: " + err.Error()})
+			}
+			return
+		}
+		defer started.Close()
+		s = started
+	}
+	for _, p := range b.Pages {
+		done(r.runPage(ctx, s, p))
+	}
+}
+
+func (r Runner) runPage(ctx context.Context, s Session, p Page) Result {
+	limit := cmpOr(time.Duration(p.Meta.Timeout), r.Timeout, 5*time.Minute)
+	ctx, stop := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the page's time of %s is over", limit))
+	defer stop()
+	began := time.Now()
+	res := Result{File: p.File, Rows: p.Meta.Rows, Status: Passed}
+	for _, block := range p.Blocks {
+		for _, c := range block.Commands {
+			if err := r.runCommand(ctx, s, block.Kind, c); err != nil {
+				res.Status, res.Line, res.Reason = Failed, c.Line, describe(p.File, block.Kind, c, err)
+				res.Took = time.Since(began)
+				return res
+			}
+		}
+	}
+	res.Took = time.Since(began)
+	return res
+}
+
+func cmpOr(values ...time.Duration) time.Duration {
+	for _, v := range values {
+		if v != 0 {
+			return v
+		}
+	}
+	return 0
+}
+
+func describe(file string, kind Kind, c Command, err error) string {
+	sign := "$"
+	if c.Root {
+		sign = "#"
+	}
+	where := ""
+	if kind == Host {
+		where = " (on the host)"
+	}
+	return fmt.Sprintf("%s:%d: %s %s%s\n%v", file, c.Line, sign, c.Text, where, err)
+}
+
+// reboots matches the commands after which the connection is gone.
+var reboots = regexp.MustCompile(`^(sudo )?(systemctl )?(reboot|soft-reboot|kexec)( --?[a-z-]+)*$`)
+
+func (r Runner) runCommand(ctx context.Context, s Session, kind Kind, c Command) error {
+	if kind == Console && reboots.MatchString(strings.TrimSpace(c.Text)) {
+		return s.Reboot(ctx, c.Text, c.Root)
+	}
+	if c.Wait == 0 {
+		return r.try(ctx, s, kind, c)
+	}
+	limited, stop := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("it did not come within %s", c.Wait))
+	defer stop()
+	return r.retry(limited, s, kind, c)
+}
+
+// retry repeats a command until its output matches. The state of a machine
+// that an arbitrary command asks for announces itself to nobody.
+func (r Runner) retry(ctx context.Context, s Session, kind Kind, c Command) error {
+	var last error
+	for {
+		err := r.try(ctx, s, kind, c)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		pause := time.NewTimer(retryPace)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return fmt.Errorf("%w; the last try: %w", context.Cause(ctx), last)
+		}
+	}
+}
+
+func (r Runner) try(ctx context.Context, s Session, kind Kind, c Command) error {
+	var out Output
+	var err error
+	switch {
+	case kind == Console:
+		out, err = s.Run(ctx, c.Text, c.Root)
+	case r.Host == nil:
+		err = errors.New("nothing runs commands on the host")
+	default:
+		out, err = r.Host(ctx, c.Text, s.Env())
+	}
+	if err != nil {
+		return err
+	}
+	return c.Check(out)
+}
+
+// Check compares what came with what the page wants.
+func (c Command) Check(out Output) error {
+	if len(c.Want) > 0 && !Match(c.Want, out.Text) {
+		return fmt.Errorf("the output differs (- wanted, + came; exit status %d):\n%s", out.Code, Diff(c.Want, out.Text))
+	}
+	if c.Status != AnyStatus && c.Status != out.Code || c.Status == AnyStatus && len(c.Want) == 0 && out.Code != 0 {
+		return fmt.Errorf("exit status %d:\n%s", out.Code, Diff(nil, out.Text))
+	}
+	return nil
+}
+
+// noMachine serves pages that only have host blocks.
+type noMachine struct{}
+
+func (noMachine) Run(context.Context, string, bool) (Output, error) {
+	return Output{}, errors.New("the page has no machine")
+}
+func (noMachine) Reboot(context.Context, string, bool) error {
+	return errors.New("the page has no machine")
+}
+func (noMachine) Env() []string { return nil }
+func (noMachine) Close() error  { return nil }
+
+// Count adds results up.
+func Count(results []Result) (passed, failed, skipped int) {
+	for _, r := range results {
+		switch r.Status {
+		case Passed:
+			passed++
+		case Failed:
+			failed++
+		case Skipped:
+			skipped++
+		}
+	}
+	return passed, failed, skipped
+}

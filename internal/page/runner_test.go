@@ -1,0 +1,169 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// fake is a machine that answers from a table; "count" counts its calls.
+type fake struct {
+	mu     sync.Mutex
+	log    []string
+	count  int
+	closed atomic.Int32
+}
+
+func (f *fake) Run(ctx context.Context, command string, root bool) (Output, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, fmt.Sprintf("%s root=%t", command, root))
+	switch command {
+	case "count":
+		f.count++
+		return Output{Text: fmt.Sprintln(f.count)}, nil
+	case "false":
+		return Output{Text: "no\n", Code: 1}, nil
+	case "cut":
+		return Output{}, errors.New("the connection is gone")
+	case "hang":
+		<-ctx.Done()
+		return Output{}, context.Cause(ctx)
+	}
+	return Output{Text: command + "\n"}, nil
+}
+
+func (f *fake) Reboot(_ context.Context, command string, root bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, "REBOOT "+command)
+	return nil
+}
+func (f *fake) Env() []string { return []string{"SSH_PORT=2222"} }
+func (f *fake) Close() error  { f.closed.Add(1); return nil }
+
+func mustParse(t *testing.T, file, text string) Page {
+	t.Helper()
+	p, err := Parse(file, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func console(body string) string { return "```console\n" + body + "\n```\n" }
+
+func TestRunner(t *testing.T) {
+	pages := []Page{
+		mustParse(t, "good.md", console("$ a\na\n# b\n$ false\nno\n# systemctl reboot\n$ c")),
+		mustParse(t, "differs.md", console("$ a\nb\n$ never")),
+		mustParse(t, "status.md", console("$ false")),
+		mustParse(t, "demanded.md", "```console status=1\n$ false\n```\n```console status=0\n$ false\nno\n```"),
+		mustParse(t, "cut.md", console("$ cut\n...")),
+		mustParse(t, "waits.md", "```console wait=20s\n$ count\n2\n```"),
+		mustParse(t, "late.md", "```console wait=1ms\n$ a\nb\n```"),
+		mustParse(t, "hangs.md", "---\ntimeout: 10ms\n---\n"+console("$ hang")),
+		mustParse(t, "text.md", "# Nothing\n"),
+		mustParse(t, "needy.md", "---\nneeds: [registry, kvm]\n---\n"+console("$ a")),
+		mustParse(t, "host.md", "```host\n$ date\non the host SSH_PORT=2222? no: \n```"),
+		mustParse(t, "host2.md", "```butane\n```\n```host\n$ date\ndate SSH_PORT=2222\n```"),
+	}
+	var machines []*fake
+	var mu sync.Mutex
+	r := Runner{
+		Have: []string{"registry"},
+		Start: func(context.Context, Boot) (Session, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			machines = append(machines, &fake{})
+			return machines[len(machines)-1], nil
+		},
+		Host: func(_ context.Context, command string, env []string) (Output, error) {
+			return Output{Text: command + " " + strings.Join(env, " ")}, nil
+		},
+	}
+	reported := 0
+	r.Report = func(Result) { reported++ }
+	got := r.Run(t.Context(), pages)
+	want := []Result{
+		{File: "good.md", Status: Passed},
+		{File: "differs.md", Status: Failed, Line: 2, Reason: "differs.md:2: $ a\nthe output differs (- wanted, + came; exit status 0):\n+ a\n- b\n"},
+		{File: "status.md", Status: Failed, Line: 2, Reason: "status.md:2: $ false\nexit status 1:\n+ no\n"},
+		{File: "demanded.md", Status: Failed, Line: 5, Reason: "demanded.md:5: $ false\nexit status 1:\n+ no\n"},
+		{File: "cut.md", Status: Failed, Line: 2, Reason: "cut.md:2: $ cut\nthe connection is gone"},
+		{File: "waits.md", Status: Passed},
+		{File: "late.md", Status: Failed, Line: 2, Reason: "late.md:2: $ a\nit did not come within 1ms; the last try: the output differs (- wanted, + came; exit status 0):\n+ a\n- b\n"},
+		{File: "hangs.md", Status: Failed, Line: 5, Reason: "hangs.md:5: $ hang\nthe page's time of 10ms is over"},
+		{File: "text.md", Status: Skipped, Reason: "it has nothing to run"},
+		{File: "needy.md", Status: Skipped, Reason: "it needs kvm"},
+		{File: "host.md", Status: Failed, Line: 2, Reason: "host.md:2: $ date (on the host)\nthe output differs (- wanted, + came; exit status 0):\n+ date\n- on the host SSH_PORT=2222? no:\n"},
+		{File: "host2.md", Status: Passed},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Result{}, "Took")); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+	if p, f, s := Count(got); p != 3 || f != 7 || s != 2 || reported != len(pages) {
+		t.Errorf("%d passed, %d failed, %d skipped, %d reported", p, f, s, reported)
+	}
+	for _, m := range machines {
+		if m.closed.Load() != 1 {
+			t.Errorf("a machine that ran %q was closed %d times", m.log, m.closed.Load())
+		}
+	}
+}
+
+func TestSharedBoot(t *testing.T) {
+	front := func(machine string) string { return "---\nmachine: {share: s, " + machine + "}\n---\n" }
+	pages := []Page{
+		mustParse(t, "a.md", front("disks: [1G], memory: 1024")+"```butane\na: 1\n```\n"+console("# systemctl reboot")),
+		mustParse(t, "alone.md", console("$ x")),
+		mustParse(t, "b.md", front("disks: [512M, 2G], tpm: true")+"```butane\nb: 2\n```\n"+console("# x")),
+	}
+	boots := Group(pages)
+	if len(boots) != 2 || boots[0].Name != "s" || boots[1].Name != "alone.md" {
+		t.Fatalf("boots %+v", boots)
+	}
+	wantMachine := Machine{Disks: []Size{1 << 30, 2 << 30}, Memory: 1024, TPM: true}
+	wantConfigs := []Config{{"a.md:4", []byte("a: 1\n")}, {"b.md:4", []byte("b: 2\n")}}
+	if diff := cmp.Diff(wantMachine, boots[0].Machine); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(wantConfigs, boots[0].Configs); diff != "" {
+		t.Error(diff)
+	}
+	machine := &fake{}
+	r := Runner{Start: func(context.Context, Boot) (Session, error) { return machine, nil }, Machines: 1}
+	if p, _, _ := Count(r.Run(t.Context(), pages)); p != 3 {
+		t.Errorf("%d passed", p)
+	}
+	if diff := cmp.Diff([]string{"REBOOT systemctl reboot", "x root=true", "x root=false"}, machine.log); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBootFails(t *testing.T) {
+	pages := []Page{mustParse(t, "a.md", console("$ x"))}
+	r := Runner{Start: func(context.Context, Boot) (Session, error) { return nil, errors.New("no firmware") }}
+	got := r.Run(t.Context(), pages)
+	if got[0].Status != Failed || got[0].Reason != "booting its machine: no firmware" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRebootCommands(t *testing.T) {
+	for command, want := range map[string]bool{
+		"systemctl reboot": true, "reboot": true, "sudo systemctl reboot --force": true, "systemctl kexec": true,
+		"echo reboot": false, "systemctl status reboot.target": false, "rebooted": false,
+	} {
+		if reboots.MatchString(command) != want {
+			t.Errorf("%q: %t", command, !want)
+		}
+	}
+}
