@@ -40,9 +40,14 @@ func Name(file string) string {
 // drivers, and what these need. builtin are paths of modules.builtin: a name
 // that is built in needs no file.
 func Choose(all []Info, builtin []string, always []string, drivers glob.List) (Set, error) {
-	c := chooser{byName: map[string]Info{}, builtin: map[string]bool{}, needs: map[string][]string{}}
+	c := chooser{byName: map[string]Info{}, byAlias: map[string][]string{}, builtin: map[string]bool{}, needs: map[string][]string{}}
 	for _, m := range all {
 		c.byName[m.Name] = m
+		for _, a := range m.Aliases {
+			if !strings.ContainsAny(a, ":*") {
+				c.byAlias[a] = append(c.byAlias[a], m.Name)
+			}
+		}
 	}
 	for _, b := range builtin {
 		c.builtin[Name(b)] = true
@@ -74,6 +79,7 @@ func Choose(all []Info, builtin []string, always []string, drivers glob.List) (S
 
 type chooser struct {
 	byName  map[string]Info
+	byAlias map[string][]string // names of the modules that declare an alias, in the order of paths
 	builtin map[string]bool
 	needs   map[string][]string // all that a chosen module needs, in load order
 	faults  []error
@@ -106,7 +112,8 @@ func (c *chooser) visit(name, wantedBy string, above []string) []string {
 	return append(append([]string(nil), needs...), name)
 }
 
-// soft returns the modules to load before m if they exist.
+// soft returns the modules to load before m if they exist. A word of a soft
+// dependency is a module's name or one of its aliases ("crc32c").
 func (c *chooser) soft(m Info) []string {
 	var out []string
 	for _, line := range m.Softdeps {
@@ -116,9 +123,13 @@ func (c *chooser) soft(m Info) []string {
 				before = word == "pre:"
 				continue
 			}
-			if _, ok := c.byName[Name(word)]; ok && before {
+			if !before {
+				continue
+			}
+			if _, ok := c.byName[Name(word)]; ok {
 				out = append(out, word)
 			}
+			out = append(out, c.byAlias[word]...)
 		}
 	}
 	return out
