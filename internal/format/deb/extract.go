@@ -9,8 +9,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/therootcompany/xz"
-
+	"wellcar.dev/internal/format/deb/xz"
 	"wellcar.dev/internal/format/fstree"
 )
 

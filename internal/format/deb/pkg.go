@@ -25,7 +25,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/therootcompany/xz"
+
+	"wellcar.dev/internal/format/deb/xz"
 )
 
 // What a package may hold at most.
@@ -217,8 +218,8 @@ func (s *stream) Close() error {
 	return nil
 }
 
-// Buffers around the decompressors, bytes. The tar reader asks for 512 at a
-// time, the xz decoder for 8192.
+// Buffers around the decompressors, bytes; the tar reader asks for 512 at a
+// time.
 const (
 	inputBuffer  = 128 << 10
 	outputBuffer = 64 << 10
