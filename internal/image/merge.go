@@ -54,7 +54,9 @@ func mergePackages(pkgs []*unpacked.Package, remove glob.List, kernel *regexp.Re
 		return nil, fmt.Errorf("joining the packages: %w", err)
 	}
 	m.mendHardLinks()
-	m.pruneEmpty(pkgs)
+	if err := m.pruneEmpty(pkgs); err != nil {
+		return nil, fmt.Errorf("joining the packages: %w", err)
+	}
 	sort.Strings(m.dropped)
 	sort.Slice(m.state, func(i, j int) bool { return m.state[i].Path < m.state[j].Path })
 	return m, nil
@@ -144,7 +146,7 @@ func (m *merged) mendHardLinks() {
 
 // pruneEmpty removes the directories that were not empty in the packages and
 // are now, so that removing a file leaves no trace of it.
-func (m *merged) pruneEmpty(pkgs []*unpacked.Package) {
+func (m *merged) pruneEmpty(pkgs []*unpacked.Package) error {
 	filled := map[string]bool{} // directories that some package puts something into
 	for _, p := range pkgs {
 		for i := range p.Nodes {
@@ -158,15 +160,29 @@ func (m *merged) pruneEmpty(pkgs []*unpacked.Package) {
 	for _, n := range nodes {
 		kids[path.Dir(n.Path)]++
 	}
-	emptied := map[string]bool{}
+	emptied, gone := map[string]bool{}, map[string]bool{}
 	for i := len(nodes) - 1; i > 0; i-- { // children before parents
 		n := nodes[i]
 		if n.Kind != fstree.Dir || kids[n.Path] > 0 || !filled[n.Path] && !emptied[n.Path] {
 			continue
 		}
-		m.tree.Remove(n.Path)
+		gone[n.Path] = true
 		parent := path.Dir(n.Path)
 		kids[parent]--
 		emptied[parent] = true
 	}
+	if len(gone) == 0 {
+		return nil
+	}
+	// One new tree is quicker than removing directory by directory.
+	m.tree = fstree.New()
+	for _, n := range nodes {
+		if gone[n.Path] {
+			continue
+		}
+		if err := m.tree.Put(*n); err != nil {
+			return err
+		}
+	}
+	return nil
 }

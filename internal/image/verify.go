@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,12 +30,11 @@ func Verify(ctx context.Context, dir, scratch string, rebuild Rebuild) ([]string
 	}
 	var differ []string
 	for _, name := range []string{DiskFile, UKIFile, ContentsFile, LockFile, RecipeFile, ConfigFile, BuildFile} {
-		a, errA := digestFile(ctx, filepath.Join(dir, name))
-		b, errB := digestFile(ctx, filepath.Join(again, name))
-		if err := errors.Join(errA, errB); err != nil && !errors.Is(err, os.ErrNotExist) {
+		same, err := sameContent(ctx, filepath.Join(dir, name), filepath.Join(again, name))
+		if err != nil {
 			return nil, fmt.Errorf("verifying %s: %w", dir, err)
 		}
-		if a != b {
+		if !same {
 			differ = append(differ, name)
 		}
 	}
@@ -51,7 +49,7 @@ func recorded(dir, scratch string) (Recipe, lock.Lock, error) {
 		return Recipe{}, lock.Lock{}, err
 	}
 	for _, c := range [][2]string{{RecipeFile, record.Inputs.Recipe}, {LockFile, record.Inputs.Lock}} {
-		sum, err := digestFile(context.Background(), filepath.Join(dir, c[0]))
+		sum, err := digestFile(filepath.Join(dir, c[0]))
 		if err != nil {
 			return Recipe{}, lock.Lock{}, err
 		}
@@ -82,21 +80,15 @@ func recorded(dir, scratch string) (Recipe, lock.Lock, error) {
 	return recipe, l, err
 }
 
-func digestFile(ctx context.Context, name string) (string, error) {
+func digestFile(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
-	for {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		if _, err := io.CopyN(h, f, 64<<20); errors.Is(err, io.EOF) {
-			return hex.EncodeToString(h.Sum(nil)), nil
-		} else if err != nil {
-			return "", err
-		}
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
 	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
