@@ -110,8 +110,7 @@ func canonicalSet(raw []byte) ([]byte, error) {
 			return nil, err
 		}
 		if text, ok := stringValue(a.Value); ok {
-			text = strings.ToLower(strings.Join(strings.Fields(text), " "))
-			a.Value = asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagUTF8String, Bytes: []byte(text)}
+			a.Value = asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagUTF8String, Bytes: []byte(canonicalText(text))}
 		}
 		one, err := asn1.Marshal(a)
 		if err != nil {
@@ -120,6 +119,17 @@ func canonicalSet(raw []byte) ([]byte, error) {
 		body = append(body, one...)
 	}
 	return asn1.Marshal(asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSet, IsCompound: true, Bytes: body})
+}
+
+// canonicalText folds case and spaces, of ASCII only.
+func canonicalText(text string) string {
+	words := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' })
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, strings.Join(words, " "))
 }
 
 // stringValue decodes the string types that OpenSSL makes canonical.
