@@ -273,3 +273,26 @@ func TestRecipeArchiveRoundTrip(t *testing.T) {
 		t.Error("alternatives differ")
 	}
 }
+
+func TestContainerTree(t *testing.T) {
+	in := testInput(t, testRecipe(t, nil), testPackages())
+	for i := range in.Lock.Packages {
+		in.Lock.Packages[i].Groups = []string{"container-web"}
+	}
+	tree, done, err := ContainerTree(context.Background(), in, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	for _, name := range []string{"etc/profile", "bin/bash", "var/lib/base", "opt/x"} {
+		if tree.Resolve(name) == nil {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if tree.Get("usr/share/doc/base/README") != nil {
+		t.Error("the documentation is there")
+	}
+	if _, _, err := ContainerTree(context.Background(), in, "db"); err == nil {
+		t.Error("an unknown container was made")
+	}
+}

@@ -1,0 +1,81 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/image/glob"
+	"wellcar.dev/internal/image/unpacked"
+)
+
+// ContainerTree joins the packages of the lock's group "container-NAME" into
+// a whole root file system, without what the recipe removes. No finisher
+// runs: a container starts one program. The caller closes the tree when its
+// content is not read any more. Of the input only recipe, lock, Open,
+// UnpackedDir, Formats.Extract, Parallel, Progress and Logf count.
+func ContainerTree(ctx context.Context, in Input, name string) (tree *fstree.Tree, done func(), err error) {
+	group := "container-" + name
+	if len(in.Lock.Group(group)) == 0 {
+		return nil, nil, fmt.Errorf("making the container %s: the lock has no packages of the group %s", name, group)
+	}
+	b := &builder{Input: in}
+	jobs, err := b.jobs(group)
+	if err != nil {
+		return nil, nil, err
+	}
+	cache := unpacked.Cache{Dir: in.UnpackedDir, Extract: in.Formats.Extract}
+	if err := cache.Fill(ctx, jobs, max(in.Parallel, 1), nil); err != nil {
+		return nil, nil, fmt.Errorf("making the container %s: %w", name, err)
+	}
+	if b.pkgs, err = cache.OpenAll(jobs, max(in.Parallel, 1)); err != nil {
+		b.close()
+		return nil, nil, fmt.Errorf("making the container %s: %w", name, err)
+	}
+	if tree, err = wholeTree(b.pkgs, in.Recipe.Remove); err != nil {
+		b.close()
+		return nil, nil, fmt.Errorf("making the container %s: %w", name, err)
+	}
+	return tree, b.close, nil
+}
+
+func wholeTree(pkgs []*unpacked.Package, patterns []string) (*fstree.Tree, error) {
+	remove, err := glob.CompileList(patterns)
+	if err != nil {
+		return nil, fmt.Errorf("reading the recipe's remove list: %w", err)
+	}
+	m := &merged{tree: fstree.New()}
+	var faults []error
+	for _, p := range pkgs {
+		for i := range p.Nodes {
+			n := p.Nodes[i]
+			if n.Path == "." || n.Kind != fstree.Dir && remove.Match(n.Path) {
+				continue
+			}
+			n.Path, n.LinkTo = mergeUsr(n.Path), mergeUsr(n.LinkTo)
+			if err := m.put(n); err != nil {
+				faults = append(faults, err)
+			}
+		}
+	}
+	for _, dir := range []string{"bin", "lib", "lib64", "sbin"} {
+		if m.tree.Get(dir) == nil && m.tree.Get("usr/"+dir) != nil {
+			faults = append(faults, m.put(fstree.Node{Path: dir, Kind: fstree.Symlink, Mode: 0o777, Target: "usr/" + dir, Origin: "build"}))
+		}
+	}
+	m.mendHardLinks()
+	return m.tree, errors.Join(faults...)
+}
+
+// mergeUsr moves what is below the folders that are links into /usr.
+func mergeUsr(name string) string {
+	switch first, _, below := strings.Cut(name, "/"); first {
+	case "bin", "lib", "lib64", "sbin":
+		if below {
+			return "usr/" + name
+		}
+	}
+	return name
+}
