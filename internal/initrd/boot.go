@@ -25,8 +25,7 @@ type boot struct {
 	slot       Slot            // set by "usr"
 	disk       blockdev.Device // the one that slot is on
 	esp        blockdev.Device // zero if the disk has none
-	espMounted bool
-	oldFailure bool // the last boot's reason is on the ESP
+	oldFailure bool            // the last boot's reason is on the ESP
 	first      FirstBoot
 	rootGrew   bool // partition 9, by "disk"
 }

@@ -61,15 +61,13 @@ func (b *boot) saveFailure(sentence string) error {
 	})
 }
 
+// fatModules are the drivers for writing to the EFI system partition.
+var fatModules = []string{"vfat", "nls_cp437", "nls_ascii"}
+
 // changeESP mounts the EFI system partition for writing, for as short as
 // possible: FAT has no journal.
 func (b *boot) changeESP(change func(dir string) error) error {
-	if b.espMounted {
-		b.espMounted = false
-		if err := b.m.Unmount(espDir); err != nil {
-			return err
-		}
-	}
+	b.modules.all(fatModules)
 	if err := b.m.Mount(mount.Mount{Source: b.esp.Path, Target: espDir, Type: "vfat", Flags: espFlags, Data: espOptions}); err != nil {
 		return err
 	}

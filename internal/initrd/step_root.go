@@ -4,7 +4,9 @@ package initrd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wellcar.dev/internal/format/fat"
 	"wellcar.dev/internal/format/probe"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/blockdev"
@@ -45,29 +48,42 @@ func (b *boot) readESP(context.Context) error {
 	return nil
 }
 
+// lookAtESP reads without a mount: that spares an ordinary boot the drivers
+// of FAT, and nothing is in use if the firmware's disk is a strange one.
 func (b *boot) lookAtESP() (flag bool, err error) {
 	if b.esp.Path == "" {
 		return false, fmt.Errorf("%s has none", b.disk.Name)
 	}
-	err = b.m.Mount(mount.Mount{Source: b.esp.Path, Target: espDir, Type: "vfat", Flags: espFlags | unix.MS_RDONLY, Data: espOptions})
+	f, err := b.m.OpenDevice(b.esp.Path)
 	if err != nil {
 		return false, err
 	}
-	b.espMounted = true
-	dir := b.m.path(espDir)
+	defer f.Close()
+	files, err := fat.Open(f)
+	if err != nil {
+		return false, err
+	}
 	for _, name := range layout.FirstBootFlags {
-		_, err := os.Stat(filepath.Join(dir, name))
+		_, err := files.ReadFile(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
 		flag = flag || err == nil
 	}
-	if reason, err := os.ReadFile(filepath.Join(dir, lastFailure)); err == nil {
-		b.oldFailure = true
-		b.m.Log(kmsg.Warning, "the boot before this one failed: %s", strings.TrimSpace(string(reason)))
-		if err := os.WriteFile(b.m.path("/run/"+lastFailure), reason, 0o644); err != nil {
-			b.m.Log(kmsg.Warning, "%v", err)
-		}
+	reason, err := files.ReadFile(lastFailure)
+	if err != nil {
+		return flag, ignoreMissing(err)
 	}
-	b.espMounted = false
-	return flag, b.m.Unmount(espDir)
+	b.oldFailure = true
+	b.m.Log(kmsg.Warning, "the boot before this one failed: %s", strings.TrimSpace(string(reason)))
+	return flag, os.WriteFile(b.m.path("/run/"+lastFailure), reason, 0o644)
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // mountRoot mounts the root file system at /sysroot, making one first where

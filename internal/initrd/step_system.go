@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -94,9 +93,7 @@ func (b *boot) tidyESP(dir string) error {
 	}
 	var errs []error
 	for _, name := range doomed {
-		if err := os.Remove(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, ignoreMissing(os.Remove(filepath.Join(dir, name))))
 	}
 	return errors.Join(errs...)
 }
