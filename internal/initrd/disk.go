@@ -21,16 +21,20 @@ type DiskPlan struct {
 // String lists the changes.
 func (p DiskPlan) String() string { return strings.Join(p.Changes, ", ") }
 
+// Damaged names the copy of a table that cannot be used: "primary", "backup"
+// or none.
+type Damaged string
+
 var typeRoot = gpt.MustGUID(layout.TypeRoot)
 
 // PlanDisk decides about the table of a disk that has this many sectors:
 // replace the GUID that all images share (or on request), move the backup to
 // the end of a disk that has grown, give the room behind ROOT to ROOT if it is
 // the last partition, repair a damaged copy. fresh makes a random GUID.
-func PlanDisk(t gpt.Table, from gpt.Source, sectors uint64, randomize bool, fresh func() gpt.GUID) (DiskPlan, error) {
+func PlanDisk(t gpt.Table, damaged Damaged, sectors uint64, randomize bool, fresh func() gpt.GUID) (DiskPlan, error) {
 	p := DiskPlan{Table: t}
-	if from == gpt.Backup {
-		p.Changes = append(p.Changes, "repaired the table from its backup")
+	if damaged != "" {
+		p.Changes = append(p.Changes, "repaired the "+string(damaged)+" partition table")
 	}
 	if randomize || t.DiskGUID == gpt.MustGUID(layout.ImageDiskGUID) {
 		p.Table.DiskGUID = fresh()

@@ -27,32 +27,32 @@ func TestPlanDisk(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		change    func(*gpt.Table)
-		from      gpt.Source
+		damaged   Damaged
 		sectors   uint64
 		randomize bool
 		want      string // of String, GUIDs included
 		rootLast  uint64
 	}{
-		{"the image's own size", nil, gpt.Primary, 53 * mebi, false, "new disk GUID " + fresh.String(), 52*mebi - 1},
-		{"settled", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, gpt.Primary, 53 * mebi, false, "", 52*mebi - 1},
-		{"asked for", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, gpt.Primary, 53 * mebi, true, "new disk GUID " + fresh.String(), 52*mebi - 1},
-		{"larger disk", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, gpt.Primary, 100 * mebi, false,
+		{"the image's own size", nil, "", 53 * mebi, false, "new disk GUID " + fresh.String(), 52*mebi - 1},
+		{"settled", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, "", 53 * mebi, false, "", 52*mebi - 1},
+		{"asked for", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, "", 53 * mebi, true, "new disk GUID " + fresh.String(), 52*mebi - 1},
+		{"larger disk", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, "", 100 * mebi, false,
 			"table grown from 53 to 100 MiB, partition 9 grown to 51 MiB", 99*mebi - 1},
 		{"not the last", func(t *gpt.Table) {
 			t.DiskGUID = gpt.GUID{7}
 			t.Partitions = append(t.Partitions, gpt.Partition{Number: 10, Type: gpt.GUID{1}, GUID: gpt.GUID{10}, First: 52 * mebi, Last: 52*mebi + 7})
-		}, gpt.Primary, 100 * mebi, false, "table grown from 53 to 100 MiB", 52*mebi - 1},
+		}, "", 100 * mebi, false, "table grown from 53 to 100 MiB", 52*mebi - 1},
 		{"RAID member", func(t *gpt.Table) {
 			t.DiskGUID = gpt.GUID{7}
 			t.Partitions[4].Type = gpt.MustGUID(layout.TypeRootRAID)
-		}, gpt.Primary, 100 * mebi, false, "table grown from 53 to 100 MiB", 52*mebi - 1},
-		{"primary damaged", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, gpt.Backup, 53 * mebi, false, "repaired the table from its backup", 52*mebi - 1},
+		}, "", 100 * mebi, false, "table grown from 53 to 100 MiB", 52*mebi - 1},
+		{"primary damaged", func(t *gpt.Table) { t.DiskGUID = gpt.GUID{7} }, "primary", 53 * mebi, false, "repaired the primary partition table", 52*mebi - 1},
 	} {
 		table := testTable(53 * mebi)
 		if c.change != nil {
 			c.change(&table)
 		}
-		plan, err := PlanDisk(table, c.from, c.sectors, c.randomize, func() gpt.GUID { return fresh })
+		plan, err := PlanDisk(table, c.damaged, c.sectors, c.randomize, func() gpt.GUID { return fresh })
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue

@@ -134,7 +134,7 @@ func (b *boot) volumes() ([]Volume, error) {
 	return out, nil
 }
 
-// blankSize is how much of a partition must be zeros for it to be blank.
+// blankSize is how much of the ROOT partition must be zeros for it to be blank.
 const blankSize = 1 << 20
 
 func (b *boot) volume(d blockdev.Device) (Volume, error) {
@@ -148,8 +148,12 @@ func (b *boot) volume(d blockdev.Device) (Volume, error) {
 		return Volume{}, err
 	}
 	v := Volume{Device: d, Info: info}
-	if info.Type == "" && d.Partition == layout.Root {
-		head := make([]byte, min(blankSize, d.Size))
+	if info.Type == "" {
+		size := int64(4096) // enough for a message
+		if d.Partition == layout.Root {
+			size = blankSize
+		}
+		head := make([]byte, min(size, d.Size))
 		if _, err := f.ReadAt(head, 0); err != nil {
 			return Volume{}, err
 		}

@@ -141,7 +141,7 @@ func (b *boot) fitDisk(context.Context) error {
 		return fmt.Errorf("reading the partition table of %s again: %w", b.disk.Name, err)
 	}
 	b.findESP(t)
-	plan, err := PlanDisk(t, from, uint64(b.disk.Size/b.disk.SectorSize), b.opts.RandomizeGUID, b.m.GUID)
+	plan, err := PlanDisk(t, b.damaged(from), uint64(b.disk.Size/b.disk.SectorSize), b.opts.RandomizeGUID, b.m.GUID)
 	if err == nil && len(plan.Changes) > 0 {
 		err = b.applyDisk(plan)
 	}
@@ -149,6 +149,22 @@ func (b *boot) fitDisk(context.Context) error {
 		b.m.Log(kmsg.Error, "%s keeps its partition table: %v", b.disk.Name, err)
 	}
 	return nil
+}
+
+// damaged looks at both copies of the table, of which from is good.
+func (b *boot) damaged(from gpt.Source) Damaged {
+	if from == gpt.Backup {
+		return "primary"
+	}
+	f, err := b.m.OpenDevice(b.disk.Path)
+	if err != nil {
+		return "" // the caller finds out when it writes
+	}
+	defer f.Close()
+	if _, backup := gpt.Damage(f, b.disk.Size, int(b.disk.SectorSize)); backup != nil {
+		return "backup"
+	}
+	return ""
 }
 
 func (b *boot) applyDisk(plan DiskPlan) error {
