@@ -135,12 +135,9 @@ func (c Config) convert(found report.Report, data []byte) Report {
 	var out Report
 	for _, e := range found.Entries {
 		path, isKey := plainPath(e.Context.Path)
-		p := Sentence(root, path, e.Message)
+		p := Sentence(root, path, e.Message, func(p Path) Position { return c.Position(p...) })
 		p.Severity, p.Path = severityOf(e.Kind), path.String()
 		p.Position = c.place(path, isKey, e.Message)
-		if first := c.firstOf(root, path, e.Message); first != "" {
-			p.Remedy += first
-		}
 		out = append(out, p)
 	}
 	return out
@@ -158,16 +155,6 @@ func (c Config) place(path Path, isKey bool, message string) Position {
 		}
 	}
 	return c.Position(path...)
-}
-
-func (c Config) firstOf(root any, path Path, message string) string {
-	if message != duplicateMessage {
-		return ""
-	}
-	if first := firstDuplicate(root, path); first != nil {
-		return fmt.Sprintf(" (the first is at %s)", c.Position(first...))
-	}
-	return ""
 }
 
 // plainPath drops the mark that a path names a key and not its value.

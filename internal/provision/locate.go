@@ -190,14 +190,22 @@ func (y YAML) Fault(p Path, message string) (Position, bool) {
 // File is the name of the text.
 func (y YAML) File() string { return y.file }
 
-// OnLine leads to the last value that begins on a line; false if none does.
-func (y YAML) OnLine(line int) (Path, bool) { return onLine(y.root, line, nil) }
+// OnLine leads to the first value that begins on a line and has a type
+// (str, int, map, seq ...) and, if it is no list or mapping, a text that
+// begins so. It is nil if there is none.
+func (y YAML) OnLine(line int, kind, prefix string) Path {
+	return onLine(y.root, nil, func(n *yaml.Node) bool {
+		return n.Line == line && n.ShortTag() == "!!"+kind && strings.HasPrefix(n.Value, prefix)
+	})
+}
 
-func onLine(n *yaml.Node, line int, at Path) (Path, bool) {
+func onLine(n *yaml.Node, at Path, match func(*yaml.Node) bool) Path {
 	if n == nil || n.Kind == yaml.AliasNode {
-		return nil, false
+		return nil
 	}
-	var found Path
+	if len(at) > 0 && match(n) {
+		return at
+	}
 	for i, c := range n.Content {
 		var p Path
 		switch {
@@ -208,14 +216,33 @@ func onLine(n *yaml.Node, line int, at Path) (Path, bool) {
 		default:
 			continue
 		}
-		if inner, ok := onLine(c, line, p); ok {
-			found = inner
+		if found := onLine(c, p, match); found != nil {
+			return found
 		}
 	}
-	if found != nil {
-		return found, true
+	return nil
+}
+
+// Longest text, in lines, in which FaultLine looks for itself.
+const faultLinesMax = 3000
+
+// FaultLine is the first line that no reader could make sense of: the one
+// after the longest beginning of the text that is valid. The reader itself
+// names the line on which the structure around it began.
+func (y YAML) FaultLine() (line int, ok bool) {
+	lines := strings.SplitAfter(string(y.text), "\n")
+	if y.root != nil || len(lines) > faultLinesMax {
+		return 0, false
 	}
-	return at, n.Line == line
+	end := len(y.text)
+	for i := len(lines) - 1; i >= 0; i-- {
+		end -= len(lines[i])
+		var doc yaml.Node
+		if yaml.Unmarshal(y.text[:end], &doc) == nil {
+			return i + 1, true
+		}
+	}
+	return 0, false
 }
 
 func (y YAML) find(p Path) (Position, bool) {

@@ -55,9 +55,9 @@ func describe(root any, p Path, text string) string {
 }
 
 // Sentence puts a finding of the upstream packages at an element into words.
-// Root is the decoded text that the path leads through. Severity and place
-// are left to the caller.
-func Sentence(root any, p Path, message string) Problem {
+// Root is the decoded text that the path leads through; place finds elements
+// of it. Severity and place of the problem are left to the caller.
+func Sentence(root any, p Path, message string, place func(Path) Position) Problem {
 	name, _ := objectAt(root, p)
 	if name == "" {
 		name = p.String()
@@ -66,6 +66,9 @@ func Sentence(root any, p Path, message string) Problem {
 	switch known, ok := meanings[message]; {
 	case ok:
 		text, remedy = known[0], known[1]
+		if first := firstDuplicate(root, p); first != nil && message == duplicateMessage {
+			remedy += fmt.Sprintf(" (the first is at %s)", place(first))
+		}
 	case strings.HasPrefix(message, "unused key "):
 		text = fmt.Sprintf("the key %s is not known here and is ignored", strings.TrimPrefix(message, "unused key "))
 		remedy = "check its spelling and indentation, and the version of the config"

@@ -118,7 +118,7 @@ func convert(text provision.YAML, found report.Report) provision.Report {
 	var out provision.Report
 	for _, e := range found.Entries {
 		path, isKey := plain(e.Context)
-		p := provision.Sentence(text.Value, path, e.Message)
+		p := provision.Sentence(text.Value, path, e.Message, text.Position)
 		p.Severity, p.Path = severity(e.Kind), path.String()
 		p.Position = text.Position(path)
 		if isKey {
@@ -198,17 +198,25 @@ func yamlProblems(text provision.YAML, name string, data []byte, err error) prov
 
 func yamlProblem(text provision.YAML, name string, data []byte, message string) provision.Problem {
 	p := provision.Problem{Severity: provision.Error, Message: message, Position: provision.Position{File: name}}
+	line := 0
 	if m := lineRe.FindStringSubmatch(message); m != nil {
-		line, _ := strconv.Atoi(m[1])
+		line, _ = strconv.Atoi(m[1])
 		p.Message, p.Position = m[2], lineStart(name, data, line)
-		if path, ok := text.OnLine(line); ok {
-			p.Path, p.Position = path.String(), text.Position(path)
-		}
 	}
 	if m := typeRe.FindStringSubmatch(p.Message); m != nil {
+		if path := text.OnLine(line, m[1], strings.TrimSuffix(m[2], "...")); path != nil {
+			p.Path, p.Position = path.String(), text.Position(path)
+		}
 		p.Message = fmt.Sprintf("%s is %s", orText(p.Path), found(m[1], m[2]))
 		p.Remedy = "write " + wanted(m[3])
 		return p
+	}
+	if strings.HasPrefix(p.Message, "mapping key ") {
+		p.Remedy = "keep one of the two"
+		return p
+	}
+	if line, ok := text.FaultLine(); ok {
+		p.Position = lineStart(name, data, line)
 	}
 	p.Message, p.Remedy = "the text is not valid YAML: "+p.Message, "look at the indentation and for a missing colon or quote, there or just before"
 	return p
