@@ -1,0 +1,76 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// call runs wellcard and returns exit code, stdout and stderr.
+func call(args ...string) (int, string, string) {
+	var out, errOut bytes.Buffer
+	code := run(context.Background(), args, &out, &errOut)
+	return code, out.String(), errOut.String()
+}
+
+func TestAppletTable(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"wellcard", "help"}, 0, "provision  set the machine up"},
+		{[]string{"wellcard"}, 2, "Usage: wellcard"},
+		{[]string{"wellcard", "nope"}, 2, `there is no applet "nope"`},
+		{[]string{"/usr/bin/provision"}, 2, "--platform or --config is needed"},
+		{[]string{"wellcard", "provision", "--help"}, 0, "-platform"},
+		{[]string{"wellcard", "provision", "--platform", "qemu", "x"}, 2, `unexpected word "x"`},
+		{[]string{"wellcard", "report", "--record", "/nonexistent/r"}, 0, "provisioned nothing"},
+	} {
+		code, out, errOut := call(tc.args...)
+		if code != tc.code || !strings.Contains(out+errOut, tc.want) {
+			t.Errorf("%v: %d\n%s%s", tc.args, code, out, errOut)
+		}
+	}
+}
+
+func TestProvisionAndReport(t *testing.T) {
+	dir := t.TempDir()
+	root, record := filepath.Join(dir, "root"), filepath.Join(dir, "run/provision.json")
+	write := func(name, text string) {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("c.ign", `{"ignition":{"version":"3.4.0"},"storage":{"links":[{"path":"/l","target":"/t"}],"files":[{"path":"/f","contents":{"source":"data:,x"}}]}}`)
+	write("root/f", "other")
+	t.Setenv("IGNITION_CONFIG_FILE", filepath.Join(dir, "c.ign"))
+	args := []string{"wellcard", "provision", "--root", root, "--platform", "file", "--record", record, "--sync=false"}
+
+	if code, out, errOut := call(append(args, "--plan")...); code != 0 || !strings.Contains(out, "write file") {
+		t.Errorf("plan: %d %s %s", code, out, errOut)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "l")); err == nil {
+		t.Error("the plan was carried out")
+	}
+	code, _, errOut := call(args...)
+	lines := strings.Split(strings.TrimSpace(errOut), "\n")
+	if last := lines[len(lines)-1]; code != 1 || !strings.Contains(last, "c.ign:1:91: cannot write file /f") {
+		t.Errorf("%d %s", code, errOut)
+	}
+	if _, out, _ := call("wellcard", "report", "--record", record); !strings.Contains(out, "Provisioning failed") {
+		t.Error(out)
+	}
+	if _, out, _ := call("wellcard", "report", "--record", record, "--json"); !strings.Contains(out, `"sentence"`) {
+		t.Error(out)
+	}
+}
