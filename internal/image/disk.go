@@ -225,7 +225,7 @@ func (b *builder) formatOEM(ctx context.Context, size int64) (derived.Files, err
 		}
 		script += fmt.Sprintf("write %q %s\n", name, f[0])
 	}
-	if err := writeBelow(dir, "script", []byte(script)); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script), 0o666); err != nil {
 		return nil, err
 	}
 	image, id := filepath.Join(dir, "image"), layout.FormatUUID(layout.DerivedGUID("OEM file system", nil))

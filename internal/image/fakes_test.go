@@ -76,16 +76,13 @@ func listing(tree *fstree.Tree) string {
 	return b.String()
 }
 
-// fakeTools stand for mke2fs, debugfs and systemd-hwdb.
+// fakeTools stand for mke2fs and debugfs.
 func fakeTools(_ context.Context, env []string, name string, args ...string) ([]byte, error) {
 	switch name {
 	case "mke2fs":
 		return nil, os.WriteFile(args[len(args)-2], []byte(strings.Join(env, " ")), 0o600)
 	case "debugfs":
 		return nil, nil
-	case "systemd-hwdb":
-		root := strings.TrimPrefix(args[1], "--root=")
-		return nil, os.WriteFile(filepath.Join(root, "usr/lib/udev/hwdb.bin"), []byte("compiled"), 0o600)
 	}
 	return nil, errors.New("no such tool: " + name)
 }
@@ -176,7 +173,7 @@ func testPackages() map[string]entries {
 			m + "kernel/fs/erofs.ko": "libcrc", m + "kernel/lib/libcrc.ko": "", m + "kernel/sound/snd.ko": "", m + "modules.builtin": ""},
 		"systemd-boot-efi": {stubPath: "STUB", espBootloader: "LOADER"},
 		"base": {"bin": "-> usr/bin", "+usr/bin/bash": "BASH", "etc/profile": "p", "usr/share/doc/base/README": "x", "usr/share/doc/base/copyright": "c",
-			"usr/lib/udev/hwdb.d/20-a.hwdb": "a", "var/lib/base/": "", "opt/x": "y",
+			"usr/lib/udev/hwdb.d/20-a.hwdb": "usb:*\n A=b\n", "var/lib/base/": "", "opt/x": "y",
 			"usr/lib/systemd/system/a.service": "[Service]\nExecStart=/bin/bash\n[Install]\nWantedBy=multi-user.target\n"},
 	}
 }
@@ -263,4 +260,12 @@ func number(n uint32) string { return fmt.Sprint(n) }
 func sortedStrings(s []string) []string {
 	sort.Strings(s)
 	return s
+}
+
+func writeBelow(dir, name string, data []byte) error {
+	full := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(full), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(full, data, 0o666)
 }

@@ -4,15 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/check"
 	"wellcar.dev/internal/image/derived"
 	"wellcar.dev/internal/image/finish"
+	"wellcar.dev/internal/image/hwdb"
 	"wellcar.dev/internal/image/modules"
 	"wellcar.dev/internal/image/view"
 )
@@ -158,8 +157,8 @@ func (b *builder) finishHardware(ctx context.Context) error {
 	if len(sources) == 0 {
 		return nil
 	}
-	files, err := b.derived.Get(ctx, "hwdb-1", finish.Digest(b.tree, "hwdb", wanted), func(ctx context.Context) (derived.Files, error) {
-		data, err := b.compileHardware(ctx, sources)
+	files, err := b.derived.Get(ctx, "hwdb-2", finish.Digest(b.tree, "hwdb", wanted), func(context.Context) (derived.Files, error) {
+		data, err := compileHardware(sources)
 		return derived.Files{"hwdb.bin": data}, err
 	})
 	if err != nil {
@@ -168,36 +167,16 @@ func (b *builder) finishHardware(ctx context.Context) error {
 	return finish.PutFiles(b.tree, map[string][]byte{"usr/lib/udev/hwdb.bin": files["hwdb.bin"]})
 }
 
-func (b *builder) compileHardware(ctx context.Context, sources []*fstree.Node) ([]byte, error) {
-	dir, err := os.MkdirTemp(b.Out, ".hwdb-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
+func compileHardware(sources []*fstree.Node) ([]byte, error) {
+	var files []hwdb.File
 	for _, n := range sources {
 		data, err := n.Blob.Bytes()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", n.Path, err)
 		}
-		if err := writeBelow(dir, n.Path, data); err != nil {
-			return nil, err
-		}
+		files = append(files, hwdb.File{Name: "/" + n.Path, Text: string(data)})
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, err
-	}
-	if out, err := b.Tools(ctx, nil, "systemd-hwdb", "--usr", "--root="+dir, "update"); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, out)
-	}
-	return os.ReadFile(filepath.Join(dir, "usr/lib/udev/hwdb.bin"))
-}
-
-func writeBelow(dir, name string, data []byte) error {
-	full := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(full), 0o777); err != nil {
-		return err
-	}
-	return os.WriteFile(full, data, 0o666)
+	return hwdb.Compile(files)
 }
 
 // finishLoader makes ld.so.cache.
