@@ -63,7 +63,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("results: %s", d)
 	}
 	uki, err := os.ReadFile(result.UKI)
-	if err != nil || !strings.HasPrefix(string(uki), "STUB|KERNEL|quiet usrhash="+result.Record.RootHash+"|6.1.0-test|") {
+	if err != nil || !strings.HasPrefix(string(uki), "STUB|KERNEL|quiet verity.usrhash="+result.Record.RootHash+"|6.1.0-test|") {
 		t.Errorf("UKI: %q, %v", uki, err)
 	}
 }

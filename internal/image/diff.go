@@ -118,7 +118,7 @@ func normal(s State) map[string]string {
 }
 
 func settings(r Record) map[string]string {
-	cmdline, _, _ := strings.Cut(r.Cmdline, " usrhash=")
+	cmdline, _, _ := strings.Cut(r.Cmdline, " verity.usrhash=")
 	out := map[string]string{"name": r.Name, "version": r.Version, "board": r.Board, "kernel": r.Kernel, "cmdline": cmdline}
 	if !r.Locked {
 		out["locked"] = "no"

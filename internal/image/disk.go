@@ -118,7 +118,7 @@ func (b *builder) makeUKI(rootHash [32]byte, initrd []byte) ([]byte, error) {
 }
 
 func (b *builder) cmdline(rootHash [32]byte) string {
-	return b.Recipe.Cmdline + " usrhash=" + hex.EncodeToString(rootHash[:])
+	return b.Recipe.Cmdline + " verity.usrhash=" + hex.EncodeToString(rootHash[:])
 }
 
 // writeDisk writes everything but USR-A.

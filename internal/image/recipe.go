@@ -27,7 +27,7 @@ type Recipe struct {
 	Kernel       Kernel               `yaml:"kernel"`
 	Setuid       []string             `yaml:"setuid"` // the only files that may be setuid or setgid
 	Budget       Budget               `yaml:"budget"`
-	Cmdline      string               `yaml:"cmdline"` // without usrhash=
+	Cmdline      string               `yaml:"cmdline"` // without verity.usrhash=
 
 	Users   users.List    `yaml:"-"`
 	Nodes   []NodeRule    `yaml:"-"`
@@ -123,7 +123,7 @@ func (r Recipe) check(at yamlFile) []error {
 		fault("kernel", "kernel package: %w", err)
 	}
 	if strings.Contains(r.Cmdline, "usrhash=") || strings.ContainsAny(r.Cmdline, "\n\x00") {
-		fault("cmdline", "the command line is one line, and the build adds usrhash= itself")
+		fault("cmdline", "the command line is one line, and the build adds verity.usrhash= itself")
 	}
 	for _, list := range []struct {
 		keys     []any

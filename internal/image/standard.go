@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/image/modules"
 	"wellcar.dev/internal/layout"
+	"wellcar.dev/internal/sys/hermetic"
 )
 
 // StandardFormats are the project's own readers and writers.
@@ -36,6 +38,25 @@ func StandardFormats() Formats {
 		Cpio:        cpio.Write,
 		LoaderCache: loaderCache,
 		Modules:     readModules,
+	}
+}
+
+// StandardTools runs the programs of a hermetic tool set.
+func StandardTools(set hermetic.Set) Tools {
+	return func(ctx context.Context, env []string, name string, args ...string) ([]byte, error) {
+		cmd, err := set.Command(ctx, name, args...)
+		if err != nil {
+			return nil, fmt.Errorf("running %s: %w", name, err)
+		}
+		if cmd.Env == nil {
+			cmd.Env = set.Environ(os.Environ())
+		}
+		cmd.Env = append(cmd.Env, env...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return out, fmt.Errorf("running %s: %w", name, err)
+		}
+		return out, nil
 	}
 }
 

@@ -168,7 +168,12 @@ func Less(a, b string) bool {
 	if a == "." || b == "." {
 		return a == "." && b != "."
 	}
-	return strings.ReplaceAll(a, "/", "\x00") < strings.ReplaceAll(b, "/", "\x00")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return a[i] == '/' || b[i] != '/' && a[i] < b[i]
+		}
+	}
+	return len(a) < len(b)
 }
 
 // Children returns the nodes right below a directory, sorted by name.
