@@ -27,6 +27,7 @@ type Machine struct {
 	CPUs   int    `yaml:"cpus"`
 	TPM    bool   `yaml:"tpm"`
 	NICs   int    `yaml:"nics"`
+	Ports  []int  `yaml:"ports"` // TCP, to reach from the host
 	Share  string `yaml:"share"` // pages with the same word share one boot
 }
 
@@ -91,6 +92,11 @@ func (m Meta) check() error {
 	if m.Machine.Memory < 0 || m.Machine.CPUs < 0 || m.Machine.NICs < 0 || m.Machine.NICs > 8 {
 		return errors.New("reading the front matter: memory, cpus and nics must not be negative, nics at most 8")
 	}
+	for _, port := range m.Machine.Ports {
+		if port < 1 || port > 65535 {
+			return fmt.Errorf("reading the front matter: port %d", port)
+		}
+	}
 	return nil
 }
 
@@ -105,5 +111,6 @@ func (m Machine) join(o Machine) Machine {
 	}
 	m.Memory, m.CPUs, m.NICs = max(m.Memory, o.Memory), max(m.CPUs, o.CPUs), max(m.NICs, o.NICs)
 	m.TPM = m.TPM || o.TPM
+	m.Ports = append(append([]int(nil), m.Ports...), o.Ports...)
 	return m
 }

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"wellcar.dev/internal/page"
+	"wellcar.dev/internal/qemu"
+)
+
+const testLong = `Runs documentation pages: boots the machine that a page's front matter and
+butane blocks describe, types the commands of its console and host blocks and
+compares what comes with the lines that follow them. Without PAGE all pages
+below docs/ are run. A folder means all pages below it.
+
+Commands on the host see SSH (a command that logs in), SSH_PORT, SSH_KEY,
+MONITOR (QEMU's QMP socket, for "wellcar qmp") and the PORT_<guest port> of
+the front matter.`
+
+// testOptions are the flags of test.
+type testOptions struct {
+	image    string
+	accel    string
+	machines int
+	timeout  time.Duration
+	logs     string
+	have     []string
+}
+
+func testCommand(a *app) *cobra.Command {
+	o := &testOptions{}
+	c := &cobra.Command{
+		Use:     "test [PAGE.md...]",
+		Short:   "Run documentation pages as tests",
+		Long:    testLong,
+		Example: `  wellcar test docs/systemd/timers.md`,
+	}
+	f := c.Flags()
+	f.StringVar(&o.image, "image", "", "disk image to boot instead of the built one")
+	f.StringVar(&o.accel, "accel", "auto", "auto, kvm or tcg")
+	f.IntVar(&o.machines, "machines", 2, "how many machines may run at the same time")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long a machine may take to become ready")
+	f.StringVar(&o.logs, "logs", "", "folder for the consoles of the machines")
+	f.StringArrayVar(&o.have, "have", nil, "something that pages may need and that is there (repeatable)")
+	c.RunE = func(c *cobra.Command, args []string) error { return testPages(c.Context(), a, o, args) }
+	return c
+}
+
+func testPages(ctx context.Context, a *app, o *testOptions, args []string) error {
+	accel, err := qemu.ParseAccel(o.accel)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	pages, err := readPages(args)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	h := &host{app: a}
+	if anyRuns(pages) {
+		if h, err = prepareHost(ctx, a, o.image); err != nil {
+			return err
+		}
+	}
+	defer h.close()
+	path, remove, err := commandPath(h.self)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	t := pageTester{h, o, accel}
+	r := page.Runner{
+		Start: t.start, Machines: o.machines, Report: a.reportPage, Have: o.have,
+		Host: func(ctx context.Context, command string, env []string) (page.Output, error) {
+			return runOnHost(ctx, command, append(env, "PATH="+path))
+		},
+	}
+	if a.joins.containers != nil {
+		r.Have = append(r.Have, "registry")
+	}
+	passed, failed, skipped := page.Count(r.Run(ctx, pages))
+	a.show.result("total", map[string]any{"passed": passed, "failed": failed, "skipped": skipped},
+		fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped))
+	if failed > 0 {
+		return exitError{code: exitDiffers}
+	}
+	return ctx.Err()
+}
+
+func anyRuns(pages []page.Page) bool {
+	for _, p := range pages {
+		if p.Runs() {
+			return true
+		}
+	}
+	return false
+}
+
+// readPages parses files, and all pages below folders; all errors are reported.
+func readPages(names []string) ([]page.Page, error) {
+	if len(names) == 0 {
+		names = []string{"docs"}
+	}
+	var pages []page.Page
+	var errs []error
+	seen := map[string]bool{}
+	for _, name := range names {
+		err := filepath.WalkDir(name, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || seen[file] || file != name && filepath.Ext(file) != ".md" {
+				return err
+			}
+			seen[file] = true
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			p, err := page.Parse(filepath.ToSlash(file), data)
+			if err != nil {
+				errs = append(errs, err)
+				return nil
+			}
+			pages = append(pages, p)
+			return nil
+		})
+		errs = append(errs, err)
+	}
+	return pages, errors.Join(errs...)
+}
+
+// reportPage prints one line per page, and the reason of a failure below it.
+func (a *app) reportPage(r page.Result) {
+	fields := map[string]any{"page": r.File, "status": r.Status, "seconds": r.Took.Seconds()}
+	text := fmt.Sprintf("%-7s %s (%.1f s)", r.Status, r.File, r.Took.Seconds())
+	switch r.Status {
+	case page.Failed:
+		text += "\n    " + strings.ReplaceAll(strings.TrimRight(r.Reason, "\n"), "\n", "\n    ")
+	case page.Skipped:
+		text = fmt.Sprintf("%-7s %s: %s", r.Status, r.File, r.Reason)
+	}
+	if r.Reason != "" {
+		fields["reason"], fields["line"] = r.Reason, r.Line
+	}
+	if len(r.Rows) > 0 {
+		fields["rows"] = r.Rows
+	}
+	a.show.result("page", fields, text)
+}
+
+// commandPath is PATH with this program in front, as "wellcar".
+func commandPath(self string) (path string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "wellcar-path-")
+	if err != nil {
+		return "", nil, fmt.Errorf("making a folder for commands on the host: %w", err)
+	}
+	if self != "" {
+		if err := os.Symlink(self, filepath.Join(dir, "wellcar")); err != nil {
+			return "", nil, fmt.Errorf("naming this program for commands on the host: %w", err)
+		}
+	}
+	return dir + string(os.PathListSeparator) + os.Getenv("PATH"), func() { os.RemoveAll(dir) }, nil
+}
+
+// runOnHost runs a command in a shell of the host.
+func runOnHost(ctx context.Context, command string, env []string) (page.Output, error) {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return page.Output{Text: out.String(), Code: exit.ExitCode()}, nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return page.Output{Text: out.String()}, err
+}
+
+// pageTester boots machines for pages.
+type pageTester struct {
+	host  *host
+	opt   *testOptions
+	accel qemu.Accel
+}
+
+// machine is a page's machine as QEMU knows it.
+func (t pageTester) machine(m page.Machine) qemu.Machine {
+	out := qemu.Machine{Memory: m.Memory, CPUs: m.CPUs, TPM: m.TPM, NICs: m.NICs, Accel: t.accel}
+	for _, size := range m.Disks {
+		out.Disks = append(out.Disks, int64(size))
+	}
+	ensurePort(&out, 22)
+	for _, port := range m.Ports {
+		ensurePort(&out, port)
+	}
+	return out
+}
+
+func (t pageTester) start(ctx context.Context, b page.Boot) (page.Session, error) {
+	name, text, err := t.config(b)
+	if err != nil {
+		return nil, err
+	}
+	o := bootOptions{config: name, text: text}
+	if t.opt.logs != "" {
+		if err := os.MkdirAll(t.opt.logs, 0o755); err != nil {
+			return nil, fmt.Errorf("making the folder of consoles: %w", err)
+		}
+		o.log = filepath.Join(t.opt.logs, strings.NewReplacer("/", "_", ".md", "").Replace(b.Name)+".log")
+	}
+	g, err := t.host.boot(ctx, t.machine(b.Machine), o)
+	if err != nil {
+		return nil, err
+	}
+	s := &vmSession{guest: g, timeout: t.opt.timeout}
+	if err := s.connect(ctx, 0); err != nil {
+		g.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// config joins the configs of a boot; nil if there is none.
+func (t pageTester) config(b page.Boot) (string, []byte, error) {
+	j := t.host.app.joins
+	if len(b.Configs) < 2 {
+		for _, c := range b.Configs {
+			return c.Name, c.Data, nil
+		}
+		return "", nil, nil
+	}
+	if j.translate == nil || j.merge == nil {
+		return "", nil, fmt.Errorf("joining the configs of %s: %w", b.Name, errNoEngine)
+	}
+	var parts [][]byte
+	for _, c := range b.Configs {
+		part, err := j.translate(c.Name, c.Data)
+		if err != nil {
+			return "", nil, err
+		}
+		parts = append(parts, part)
+	}
+	merged, err := j.merge(parts...)
+	return b.Name, merged, err
+}
+
+// vmSession types commands into a machine over SSH.
+type vmSession struct {
+	guest   *guest
+	client  *qemu.Client
+	timeout time.Duration
+}
+
+func (s *vmSession) connect(ctx context.Context, since int) error {
+	ctx, stop := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the machine is not ready after %s", s.timeout))
+	defer stop()
+	client, err := s.guest.vm.SSH(ctx, "core", s.guest.key, since)
+	if err != nil {
+		return s.guest.diagnose(err)
+	}
+	s.client = client
+	return nil
+}
+
+// typed is a command with both streams in one, in their order.
+func typed(command string, root bool) string {
+	command = "exec 2>&1\n" + command
+	if root {
+		return "sudo -n -- /bin/bash -c " + qemu.Quote(command)
+	}
+	return command
+}
+
+func (s *vmSession) Run(ctx context.Context, command string, root bool) (page.Output, error) {
+	r, err := s.client.Run(ctx, typed(command, root))
+	return page.Output{Text: string(r.Stdout) + string(r.Stderr), Code: r.Code}, err
+}
+
+// Reboot waits for the first line of the next kernel, then for SSH.
+func (s *vmSession) Reboot(ctx context.Context, command string, root bool) error {
+	mark := s.guest.vm.Serial.Mark()
+	// The connection may be cut before the command ends: the console tells.
+	_, _ = s.client.Run(ctx, typed(command, root))
+	s.client.Close()
+	limited, stop := context.WithTimeoutCause(ctx, s.timeout, errors.New("the machine did not reboot"))
+	defer stop()
+	if _, err := s.guest.vm.Serial.WaitAfter(limited, mark, qemu.Rebooted); err != nil {
+		return err
+	}
+	return s.connect(ctx, mark)
+}
+
+func (s *vmSession) Env() []string {
+	g := s.guest
+	env := []string{"SSH=" + g.sshCommand(), "SSH_PORT=" + strconv.Itoa(g.vm.HostPort(22)), "SSH_KEY=" + g.keyFile, "MONITOR=" + g.vm.MonitorPath()}
+	for _, p := range g.vm.Ports {
+		env = append(env, fmt.Sprintf("PORT_%d=%d", p.Guest, p.Host))
+	}
+	return env
+}
+
+func (s *vmSession) Close() error {
+	s.client.Close()
+	s.guest.close()
+	return nil
+}
