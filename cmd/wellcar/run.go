@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -211,7 +212,10 @@ func runMachine(ctx context.Context, a *app, o *runOptions, flags *pflag.FlagSet
 		return err
 	}
 	defer host.close()
-	g, err := host.boot(ctx, m, bootOptions{config: o.config, text: text, sshKey: o.sshKey, log: o.log, console: o.console})
+	g, err := host.boot(ctx, m, bootOptions{
+		config: o.config, text: text, sshKey: o.sshKey, log: o.log, console: o.console,
+		registry: bytes.Contains(text, []byte(registryAddress)),
+	})
 	if err != nil {
 		return withCode(exitMachine, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"wellcar.dev/internal/qemu"
 	"wellcar.dev/internal/qemu/registry"
@@ -22,10 +23,12 @@ const configName = "opt/org.flatcar-linux/config"
 
 // host is what the machines of one command share.
 type host struct {
-	app     *app
-	tools   qemu.Tools
-	image   builtImage
-	self    string // this program
+	app   *app
+	tools qemu.Tools
+	image builtImage
+	self  string // this program
+
+	mu      sync.Mutex // machines of pages start at the same time
 	probe   *qemu.Probe
 	server  *registry.Server // nil without images to serve
 	closers []func()
@@ -60,7 +63,9 @@ func prepareHost(ctx context.Context, a *app, image string) (*host, error) {
 
 // serve starts the image registry once.
 func (h *host) serve(ctx context.Context) error {
-	if h.server != nil || h.app.joins.containers == nil {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.server != nil {
 		return nil
 	}
 	images, err := h.app.joins.containers(ctx, h.app.show.progress)
@@ -85,6 +90,8 @@ func (h *host) accel(ctx context.Context, wanted qemu.Accel) (qemu.Accel, error)
 	if wanted != qemu.Auto {
 		return wanted, nil
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.probe == nil {
 		cache, err := cacheDir()
 		if err != nil {
@@ -102,11 +109,12 @@ func (h *host) accel(ctx context.Context, wanted qemu.Accel) (qemu.Accel, error)
 
 // bootOptions are what a machine is booted with beside its hardware.
 type bootOptions struct {
-	config  string // name of text, for positions
-	text    []byte // Butane or Ignition; nil: none
-	sshKey  string // private key file; "": a new key
-	log     string // file for the console's lines; "": none
-	console bool   // show the console from power-on
+	config   string // name of text, for positions
+	text     []byte // Butane or Ignition; nil: none
+	sshKey   string // private key file; "": a new key
+	log      string // file for the console's lines; "": none
+	console  bool   // show the console from power-on
+	registry bool   // serve container images
 }
 
 // guest is a machine that was started, and the key to it.
@@ -129,12 +137,10 @@ func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest,
 	if err != nil {
 		return nil, err
 	}
-	if bytes.Contains(o.text, []byte(registryAddress)) {
+	if o.registry && h.app.joins.containers != nil {
 		if err := h.serve(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if h.server != nil {
 		m.Services = append(m.Services, qemu.Service{Guest: registryAddress, Command: []string{h.self, "pipe", h.server.Addr}})
 	}
 	m.Image, m.FwCfg = h.image.Path, map[string][]byte{configName: ignition}

@@ -168,6 +168,11 @@ func (b Boot) Boots() bool {
 	return false
 }
 
+// Needs tells whether any page of the boot needs something.
+func (b Boot) Needs(what string) bool {
+	return slices.ContainsFunc(b.Pages, func(p Page) bool { return slices.Contains(p.Meta.Needs, what) })
+}
+
 func (r Runner) runBoot(ctx context.Context, b Boot, done func(Result)) {
 	var s Session = noMachine{}
 	if b.Boots() {

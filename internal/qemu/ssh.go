@@ -75,7 +75,7 @@ type Result struct {
 //
 // The image says on its console when it is ready, which is what is waited
 // for. User networking accepts connections before the guest does, so an image
-// that says nothing is found by trying every five seconds.
+// that says nothing is found by trying every ten seconds.
 func (vm *VM) SSH(ctx context.Context, user string, key Key, since int) (*Client, error) {
 	port := vm.HostPort(22)
 	if port == 0 {
@@ -89,7 +89,7 @@ func (vm *VM) SSH(ctx context.Context, user string, key Key, since int) (*Client
 			close(ready)
 		}
 	}()
-	slow, quick := time.NewTicker(5*time.Second), time.NewTicker(250*time.Millisecond)
+	slow, quick := time.NewTicker(10*time.Second), time.NewTicker(250*time.Millisecond)
 	defer slow.Stop()
 	defer quick.Stop()
 	last, pace := errors.New("the image did not report that SSH is ready"), slow.C
@@ -103,7 +103,7 @@ func (vm *VM) SSH(ctx context.Context, user string, key Key, since int) (*Client
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connecting by SSH: %w; last: %w%s", context.Cause(ctx), last, vm.Serial.quote())
 		}
-		client, err := dialSSH(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), user, key)
+		client, err := dialSSH(ctx, ready, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), user, key)
 		if err == nil {
 			return client, nil
 		}
@@ -117,10 +117,18 @@ func (vm *VM) SSH(ctx context.Context, user string, key Key, since int) (*Client
 // refused tells a server that does not accept the key from one that is not up.
 func refused(err error) bool { return strings.Contains(err.Error(), "unable to authenticate") }
 
-// dialSSH tries once; a silent peer costs ten seconds.
-func dialSSH(ctx context.Context, address, user string, key Key) (*Client, error) {
+// dialSSH tries once, for at most ten seconds, or until giveUp, which may be
+// nil, is closed.
+func dialSSH(ctx context.Context, giveUp <-chan struct{}, address, user string, key Key) (*Client, error) {
 	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
+	go func() {
+		select {
+		case <-giveUp:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
