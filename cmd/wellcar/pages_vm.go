@@ -114,17 +114,25 @@ func (s *vmSession) Run(ctx context.Context, command string, root bool) (page.Ou
 	return page.Output{Text: string(r.Stdout) + string(r.Stderr), Code: r.Code}, err
 }
 
-// Reboot waits for the first line of the next kernel, then for SSH.
+// Reboot waits for the first line of the next kernel, then for SSH. The
+// connection may be cut at any time, or hang: only the console tells.
 func (s *vmSession) Reboot(ctx context.Context, command string, root bool) error {
-	mark := s.guest.vm.Serial.Mark()
-	// The connection may be cut before the command ends: the console tells.
-	_, _ = s.client.Run(ctx, typed(command, root))
-	s.client.Close()
+	serial := s.guest.vm.Serial
+	mark := serial.Mark()
 	limited, stop := context.WithTimeoutCause(ctx, s.timeout, errors.New("the machine did not reboot"))
 	defer stop()
-	if _, err := s.guest.vm.Serial.WaitAfter(limited, mark, qemu.Rebooted); err != nil {
+	limited, refuse := context.WithCancelCause(limited)
+	defer refuse(nil)
+	go func() {
+		if r, err := s.client.Run(limited, typed(command, root)); err == nil && r.Code != 0 {
+			refuse(fmt.Errorf("exit status %d: %s%s", r.Code, r.Stdout, r.Stderr))
+		}
+	}()
+	_, err := serial.WaitAfter(limited, mark, qemu.Rebooted)
+	if err != nil {
 		return err
 	}
+	s.client.Close()
 	return s.connect(ctx, mark)
 }
 

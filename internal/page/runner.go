@@ -31,20 +31,6 @@ type Session interface {
 	Close() error
 }
 
-// Config is a configuration to boot with.
-type Config struct {
-	Name string // page:line
-	Data []byte // Butane
-}
-
-// Boot is one machine for one or several pages.
-type Boot struct {
-	Name    string
-	Machine Machine
-	Configs []Config // to be merged, in their order
-	Pages   []Page
-}
-
 // Status of a page.
 type Status string
 
@@ -128,51 +114,6 @@ func (r Runner) obstacle(p Page) string {
 	return ""
 }
 
-// Group puts pages that share a machine together, in the order of the first
-// page of each group.
-func Group(pages []Page) []Boot {
-	var boots []Boot
-	shared := map[string]int{}
-	for _, p := range pages {
-		i, ok := shared[p.Meta.Machine.Share]
-		if share := p.Meta.Machine.Share; share == "" || !ok {
-			i = len(boots)
-			boots = append(boots, Boot{Name: share})
-			if share == "" {
-				boots[i].Name = p.File
-			} else {
-				shared[share] = i
-			}
-		}
-		b := &boots[i]
-		b.Machine = b.Machine.join(p.Meta.Machine)
-		b.Pages = append(b.Pages, p)
-		for _, block := range p.Blocks {
-			if block.Kind == Butane {
-				b.Configs = append(b.Configs, Config{fmt.Sprintf("%s:%d", p.File, block.Line), []byte(block.Text)})
-			}
-		}
-	}
-	return boots
-}
-
-// Boots tells whether any page of the boot needs its machine.
-func (b Boot) Boots() bool {
-	for _, p := range b.Pages {
-		for _, block := range p.Blocks {
-			if block.Kind != Host {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// Needs tells whether any page of the boot needs something.
-func (b Boot) Needs(what string) bool {
-	return slices.ContainsFunc(b.Pages, func(p Page) bool { return slices.Contains(p.Meta.Needs, what) })
-}
-
 func (r Runner) runBoot(ctx context.Context, b Boot, done func(Result)) {
 	var s Session = noMachine{}
 	if b.Boots() {
@@ -232,7 +173,7 @@ func describe(file string, kind Kind, c Command, err error) string {
 }
 
 // reboots matches the commands after which the connection is gone.
-var reboots = regexp.MustCompile(`^(sudo )?(systemctl )?(reboot|soft-reboot|kexec)( --?[a-z-]+)*$`)
+var reboots = regexp.MustCompile(`^(sudo )?(systemctl )?(reboot|kexec)( --?[a-z-]+)*$`)
 
 func (r Runner) runCommand(ctx context.Context, s Session, kind Kind, c Command) error {
 	if kind == Console && reboots.MatchString(strings.TrimSpace(c.Text)) {

@@ -17,6 +17,8 @@ var (
 	systemdStart = regexp.MustCompile(`systemd\[1\]: systemd \S+ running in system mode`)
 	reached      = regexp.MustCompile(`wellcar: reached (\S+)`)
 
+	// BootFailed is the sentence with which the initrd gives up.
+	BootFailed = regexp.MustCompile(`BOOT FAILED: (.+)|Kernel panic - not syncing: (.+)`)
 	// ReachedSSH is said when the network is up and the SSH socket listens.
 	ReachedSSH = regexp.MustCompile(`wellcar: reached ssh\b`)
 	// Rebooted is the first line of each kernel.

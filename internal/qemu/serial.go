@@ -177,6 +177,17 @@ func (s *Serial) WaitAfter(ctx context.Context, mark int, re *regexp.Regexp) (Li
 	}
 }
 
+// seen is closed when a line after the mark matches; it is forgotten with ctx.
+func (s *Serial) seen(ctx context.Context, mark int, re *regexp.Regexp) <-chan struct{} {
+	c := make(chan struct{})
+	go func() {
+		if _, err := s.WaitAfter(ctx, mark, re); err == nil {
+			close(c)
+		}
+	}()
+	return c
+}
+
 // find looks from line number mark on. When nothing matches it returns the
 // number to go on from and a channel that is closed when there is more.
 func (s *Serial) find(mark int, re *regexp.Regexp) (Line, int, <-chan struct{}, bool) {

@@ -9,11 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -68,85 +65,6 @@ type Client struct{ conn *ssh.Client }
 type Result struct {
 	Stdout, Stderr []byte
 	Code           int // exit status; 128+n after signal n
-}
-
-// SSH waits until the machine lets the user log in, then connects. since is
-// the console mark from which its readiness is looked for (0: the start).
-//
-// The image says on its console when it is ready, which is what is waited
-// for. User networking accepts connections before the guest does, so an image
-// that says nothing is found by trying every ten seconds.
-func (vm *VM) SSH(ctx context.Context, user string, key Key, since int) (*Client, error) {
-	port := vm.HostPort(22)
-	if port == 0 {
-		return nil, errors.New("connecting by SSH: port 22 of the guest is not forwarded")
-	}
-	ready := make(chan struct{})
-	watch, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() {
-		if _, err := vm.Serial.WaitAfter(watch, since, ReachedSSH); err == nil {
-			close(ready)
-		}
-	}()
-	slow, quick := time.NewTicker(10*time.Second), time.NewTicker(250*time.Millisecond)
-	defer slow.Stop()
-	defer quick.Stop()
-	last, pace := errors.New("the image did not report that SSH is ready"), slow.C
-	for {
-		select {
-		case <-ready:
-			ready, pace = nil, quick.C
-		case <-pace:
-		case <-vm.Done():
-			return nil, fmt.Errorf("connecting by SSH: the machine ended: %w%s", vm.qemu.failure(), vm.Serial.quote())
-		case <-ctx.Done():
-			return nil, fmt.Errorf("connecting by SSH: %w; last: %w%s", context.Cause(ctx), last, vm.Serial.quote())
-		}
-		client, err := dialSSH(ctx, ready, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), user, key)
-		if err == nil {
-			return client, nil
-		}
-		last = err
-		if ready == nil && refused(err) {
-			return nil, fmt.Errorf("connecting by SSH: %w%s", err, vm.Serial.quote())
-		}
-	}
-}
-
-// refused tells a server that does not accept the key from one that is not up.
-func refused(err error) bool { return strings.Contains(err.Error(), "unable to authenticate") }
-
-// dialSSH tries once, for at most ten seconds, or until giveUp, which may be
-// nil, is closed.
-func dialSSH(ctx context.Context, giveUp <-chan struct{}, address, user string, key Key) (*Client, error) {
-	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
-	defer stop()
-	go func() {
-		select {
-		case <-giveUp:
-			stop()
-		case <-ctx.Done():
-		}
-	}()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	end := context.AfterFunc(ctx, func() { conn.Close() })
-	defer end()
-	config := &ssh.ClientConfig{
-		User: user,
-		Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
-		// The machine has just made its key, and the way to it is the loopback.
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	}
-	c, channels, requests, err := ssh.NewClientConn(conn, address, config)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &Client{ssh.NewClient(c, channels, requests)}, nil
 }
 
 // Close ends the connection.
