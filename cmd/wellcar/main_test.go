@@ -327,5 +327,7 @@ func TestVMPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := try(t.Context(), j, "", "test", "--image", image, file)
-	t.Log(code, out, errs)
+	if code != 0 || !strings.HasSuffix(out, "1 passed, 0 failed, 0 skipped\n") {
+		t.Errorf("status %d, out %s, errors %s", code, out, errs)
+	}
 }
