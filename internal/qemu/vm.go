@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -97,7 +96,13 @@ func (vm *VM) connect(ctx context.Context, serial, qmp net.Listener, began time.
 		return err
 	}
 	if vm.Monitor, err = NewMonitor(ctx, control); err != nil {
-		return errors.Join(err, vm.exited())
+		// A QEMU that dies closes its channels first: its own words explain more.
+		select {
+		case <-vm.qemu.done:
+			return vm.qemu.failure()
+		case <-time.After(time.Second):
+			return err
+		}
 	}
 	return vm.learnPorts(ctx)
 }
