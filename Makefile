@@ -10,7 +10,7 @@ build:
 	go build $(LDFLAGS) -o bin/ ./cmd/...
 
 run: build
-	bin/wellcar run examples/hello.bu --port 8080:8080 --ready-url http://127.0.0.1:8080/ $(ARGS)
+	bin/wellcar run examples/hello.bu $(ARGS)
 
 test: build
 	go run ./test/all

@@ -156,11 +156,11 @@ func TestKeyConfig(t *testing.T) {
 
 func TestIgnition(t *testing.T) {
 	h := &host{app: &app{joins: joins{
-		translate: func(name string, data []byte) ([]byte, error) { return []byte(name + "=" + string(data)), nil },
+		translate: func(name string, data []byte) ([]byte, []byte, error) { return []byte(name + "=" + string(data)), []byte("source"), nil },
 		merge:     func(parts ...[]byte) ([]byte, error) { return bytes.Join(parts, []byte("+")), nil },
 	}}}
-	got, err := h.ignition("a.bu", []byte("text"), "key")
-	if err != nil || !strings.HasPrefix(string(got), `a.bu=text+{"ignition"`) {
+	got, err := h.firmwareFiles("a.bu", []byte("text"), "key")
+	if err != nil || !strings.HasPrefix(string(got[configName]), `a.bu=text+{"ignition"`) || string(got[sourceName]) != "source" {
 		t.Errorf("%s, %v", got, err)
 	}
 }
@@ -287,7 +287,7 @@ func vmJoins(t *testing.T) (joins, string) {
 	t.Setenv("WELLCAR_CACHE", t.TempDir())
 	return joins{
 		tools:     func(context.Context, progress) (qemu.Tools, error) { return toolSet{tools}, nil },
-		translate: func(_ string, data []byte) ([]byte, error) { return data, nil },
+		translate: func(_ string, data []byte) ([]byte, []byte, error) { return data, nil, nil },
 		merge:     func(parts ...[]byte) ([]byte, error) { return parts[len(parts)-1], nil },
 		containers: func(context.Context, progress) (map[string]v1.Image, error) {
 			return map[string]v1.Image{"hello": empty.Image}, nil

@@ -72,7 +72,7 @@ func (t pageTester) config(b page.Boot) (string, []byte, error) {
 	}
 	var parts [][]byte
 	for _, c := range b.Configs {
-		part, err := j.translate(c.Name, c.Data)
+		part, _, err := j.translate(c.Name, c.Data)
 		if err != nil {
 			return "", nil, err
 		}

@@ -30,8 +30,9 @@ type joins struct {
 	tools func(ctx context.Context, report progress) (qemu.Tools, error)
 	// image builds the disk image, or finds the built one.
 	image func(ctx context.Context, report progress) (builtImage, error)
-	// translate turns Butane or Ignition into Ignition JSON; name is for positions.
-	translate func(name string, data []byte) ([]byte, error)
+	// translate turns Butane or Ignition into Ignition JSON and the source
+	// text with its positions, which the machine needs to name lines.
+	translate func(name string, data []byte) (ignition, source []byte, err error)
 	// merge lays Ignition configs over one another, the last on top.
 	merge func(configs ...[]byte) ([]byte, error)
 	// containers are the images that the registry of a machine serves, by reference.
@@ -44,11 +45,11 @@ type builtImage struct {
 	Spans []qemu.Span
 }
 
-// engines are set by the verbs' files that know them.
-func engines() joins { return joins{} }
-
 // verbs make the commands, in the order of the help.
-var verbs = []func(*app) *cobra.Command{runCommand, testCommand, pipeCommand, qmpCommand}
+var verbs = []func(*app) *cobra.Command{
+	runCommand, buildCommand, planCommand, configCommand, lockCommand, verifyCommand, diffCommand, testCommand, toolsCommand,
+	pipeCommand, qmpCommand,
+}
 
 // run is the whole program: it returns the exit status.
 func run(ctx context.Context, a *app, args []string) int {

@@ -21,6 +21,9 @@ const registryAddress = "10.0.2.100:5000"
 // configName is the firmware file that a machine is provisioned from.
 const configName = "opt/org.flatcar-linux/config"
 
+// sourceName is the firmware file with the text that the config was made of.
+const sourceName = "opt/wellcar/source"
+
 // host is what the machines of one command share.
 type host struct {
 	app   *app
@@ -133,7 +136,7 @@ func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest,
 	if g.key, err = loadOrMakeKey(o.sshKey); err != nil {
 		return nil, err
 	}
-	ignition, err := h.ignition(o.config, o.text, g.key.Line)
+	files, err := h.firmwareFiles(o.config, o.text, g.key.Line)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +146,7 @@ func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest,
 		}
 		m.Services = append(m.Services, qemu.Service{Guest: registryAddress, Command: []string{h.self, "pipe", h.server.Addr}})
 	}
-	m.Image, m.FwCfg = h.image.Path, map[string][]byte{configName: ignition}
+	m.Image, m.FwCfg = h.image.Path, files
 	if m.Accel, err = h.accel(ctx, m.Accel); err != nil {
 		return nil, err
 	}
@@ -193,21 +196,23 @@ func loadOrMakeKey(file string) (qemu.Key, error) {
 	return qemu.NewKey("wellcar run")
 }
 
-// ignition is the user's config with the run's key for core merged in.
-func (h *host) ignition(name string, text []byte, key string) ([]byte, error) {
+// firmwareFiles are the user's config with the run's key for core merged in,
+// and the text it was made of. Merging appends, so the text's positions hold.
+func (h *host) firmwareFiles(name string, text []byte, key string) (map[string][]byte, error) {
 	own, err := keyConfig(key)
 	if err != nil || text == nil {
-		return own, err
+		return map[string][]byte{configName: own}, err
 	}
 	j := h.app.joins
 	if j.translate == nil || j.merge == nil {
 		return nil, fmt.Errorf("translating %s: %w", name, errNoEngine)
 	}
-	users, err := j.translate(name, text)
+	users, source, err := j.translate(name, text)
 	if err != nil {
 		return nil, err
 	}
-	return j.merge(users, own)
+	merged, err := j.merge(users, own)
+	return map[string][]byte{configName: merged, sourceName: source}, err
 }
 
 // keyConfig lets a key in as core (Ignition spec 3.3.0).
