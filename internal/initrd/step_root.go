@@ -218,7 +218,11 @@ func (b *boot) mountChecked(ctx context.Context, m mount.Mount) error {
 // checkExt4 repairs what can be repaired without questions. Exit status 1 is
 // "repaired", 2 "repaired, reboot if it was mounted" (e2fsck(8)).
 func (b *boot) checkExt4(ctx context.Context, device string) error {
-	if err := b.command(ctx, 2, "/usr/sbin/fsck.ext4", "-p", device); err != nil {
+	err := b.command(ctx, 2, "/usr/sbin/fsck.ext4", "-p", device)
+	if failed := (*CommandError)(nil); errors.As(err, &failed) {
+		failed.Last = "" // advice about options, of no use in a sentence
+	}
+	if err != nil {
 		return fmt.Errorf("the root file system on %s is damaged beyond automatic repair: %w", device, err)
 	}
 	return nil
@@ -291,9 +295,10 @@ func (b *boot) command(ctx context.Context, ok int, words ...string) error {
 	name := filepath.Base(words[0])
 	last := ""
 	status, err := b.m.Run(ctx, func(line string) {
-		if strings.TrimSpace(line) != "" {
-			last = line
+		if line = strings.TrimSpace(line); line == "" {
+			return
 		}
+		last = line
 		b.m.Log(kmsg.Info, "%s: %s", name, line)
 	}, words[0], words[1:]...)
 	if err != nil {
