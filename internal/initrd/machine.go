@@ -17,8 +17,8 @@ import (
 )
 
 // Machine is everything the boot does outside of its own memory. All
-// functions must be set. LoadModule and Log are called from several
-// goroutines, the others from one at a time.
+// functions must be set. They are called one at a time, but for Log, and but
+// for a step that is stuck in one of them when its limit has passed.
 type Machine struct {
 	// Root is put before each path of a file that the boot reads or writes by
 	// itself; "/" except in tests. Paths given to the functions below come

@@ -4,10 +4,8 @@ package initrd
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // ModuleList says which kernel modules the initrd has, what each needs first,
@@ -168,63 +166,31 @@ func moduleNames(s string) []string {
 	return names
 }
 
-// loader loads each module once, however often and from wherever it is asked
-// for, with what it needs before it.
+// loader loads each module once, however often it is asked for, with what it
+// needs before it. One at a time: what a load costs is mostly spent under the
+// kernel's own locks and in stopping all processors, so that two at a time
+// took a third longer on two emulated processors.
 type loader struct {
 	list   ModuleList
 	params map[string]string
 	load   func(name, params string) error
 	failed func(name string, err error)
-
-	mu    sync.Mutex
-	begun map[string]chan struct{} // closed when the module's load has ended
+	begun  map[string]bool
 }
 
-// all loads the named modules, several at a time, and returns when all have
-// ended.
 func (l *loader) all(names []string) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, runtime.NumCPU())
 	for _, name := range names {
-		if l.has(name) {
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			l.one(name)
-			<-slots
-		})
+		l.one(name)
 	}
-	wg.Wait()
-}
-
-func (l *loader) has(name string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, begun := l.begun[name]
-	return begun
 }
 
 func (l *loader) one(name string) {
-	l.mu.Lock()
-	ended, begun := l.begun[name]
-	if !begun {
-		ended = make(chan struct{})
-		l.begun[name] = ended
-	}
-	l.mu.Unlock()
-	if begun {
-		<-ended
-		return
-	}
-	defer close(ended)
 	needs, ok := l.list.needs[name]
-	if !ok {
-		return // built into the kernel, or not for the initrd
+	if !ok || l.begun[name] {
+		return // or built into the kernel, or not for the initrd
 	}
-	for _, n := range needs {
-		l.one(n)
-	}
+	l.begun[name] = true
+	l.all(needs)
 	if err := l.load(name, l.params[name]); err != nil {
 		l.failed(name, err)
 	}

@@ -52,7 +52,7 @@ func (b *boot) loadModules(context.Context) error {
 		return err
 	}
 	b.modules = &loader{list: list, params: b.opts.ModuleParams, load: b.m.LoadModule,
-		failed: b.moduleFailed, begun: map[string]chan struct{}{}}
+		failed: b.moduleFailed, begun: map[string]bool{}}
 	names := b.driversFor(b.m.Modaliases(list.buses())...)
 	b.modules.all(append(names, list.always...))
 	return nil
