@@ -58,7 +58,7 @@ func ParseOptions(line string, hw Hardware) (Options, error) {
 		value, _ := words.First(names...)
 		return value
 	}
-	hash, err := rootHash(get("usrhash", "verity.usrhash"))
+	hash, err := rootHash(get("verity.usrhash", "usrhash"))
 	if err != nil {
 		return Options{OnFailure: policy(words)}, err
 	}
@@ -82,11 +82,11 @@ func ParseOptions(line string, hw Hardware) (Options, error) {
 
 func rootHash(text string) (hash [32]byte, err error) {
 	if text == "" {
-		return hash, errors.New("reading the kernel command line: it has no usrhash= word, so no /usr can be trusted")
+		return hash, errors.New("reading the kernel command line: it has no verity.usrhash= word, so no /usr can be trusted")
 	}
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(hash) {
-		return hash, fmt.Errorf("reading the kernel command line: usrhash=%s is not %d hexadecimal digits", text, 2*len(hash))
+		return hash, fmt.Errorf("reading the kernel command line: root hash %s is not %d hexadecimal digits", text, 2*len(hash))
 	}
 	return [32]byte(raw), nil
 }
