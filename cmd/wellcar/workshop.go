@@ -225,16 +225,30 @@ func layOver(tree *fstree.Tree, dir fs.FS) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(dir, name)
+		n, err := overlayNode(dir, name, d)
 		if err != nil {
 			return err
 		}
-		mode := uint32(0o644)
-		if info, err := d.Info(); err == nil && info.Mode()&0o100 != 0 {
-			mode = 0o755
-		}
-		return tree.Put(fstree.Node{Path: name, Kind: fstree.File, Mode: mode, Blob: fstree.BytesBlob(data), Origin: "overlay"})
+		return tree.Put(n)
 	}))
+}
+
+// overlayNode is a file or a symbolic link of an overlay. Git keeps of the
+// mode only whether a file can be run.
+func overlayNode(dir fs.FS, name string, d fs.DirEntry) (fstree.Node, error) {
+	if d.Type() == fs.ModeSymlink {
+		target, err := fs.ReadLink(dir, name)
+		return fstree.Node{Path: name, Kind: fstree.Symlink, Mode: 0o777, Target: target, Origin: "overlay"}, err
+	}
+	data, err := fs.ReadFile(dir, name)
+	if err != nil {
+		return fstree.Node{}, err
+	}
+	mode := uint32(0o644)
+	if info, err := d.Info(); err == nil && info.Mode()&0o100 != 0 {
+		mode = 0o755
+	}
+	return fstree.Node{Path: name, Kind: fstree.File, Mode: mode, Blob: fstree.BytesBlob(data), Origin: "overlay"}, nil
 }
 
 // groupWants are the groups that a recipe asks the archive for.
