@@ -194,7 +194,7 @@ func (f *fake) run(ctx context.Context, line func(string), name string, args ...
 
 func (f *fake) machine() Machine {
 	return Machine{
-		Root: f.root, Log: f.log, Now: func() time.Duration { return time.Second }, GUID: func() gpt.GUID { return gpt.GUID{0xaa} },
+		Root: f.root, Log: f.log, Quote: func(tag, line string) { f.log(kmsg.Info, "%s: %s", tag, line) }, Now: func() time.Duration { return time.Second }, GUID: func() gpt.GUID { return gpt.GUID{0xaa} },
 		Mount: func(m mount.Mount) error {
 			f.did("mount %v", m)
 			return os.MkdirAll(filepath.Join(f.root, m.Target), 0o755)

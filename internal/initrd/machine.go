@@ -25,9 +25,10 @@ type Machine struct {
 	// without it.
 	Root string
 
-	Log  func(level kmsg.Level, format string, args ...any)
-	Now  func() time.Duration // since the kernel's start
-	GUID func() gpt.GUID      // random
+	Log   func(level kmsg.Level, format string, args ...any)
+	Quote func(tag, line string) // logs what another program said, under its name
+	Now   func() time.Duration   // since the kernel's start
+	GUID  func() gpt.GUID        // random
 
 	Mount   func(mount.Mount) error
 	Unmount func(target string) error

@@ -84,22 +84,20 @@ func prepare() (kmsg.Log, error) {
 	return log, os.MkdirAll("/run/wellcar", 0o755)
 }
 
-// alsoConsole shows on the console what the command line's loglevel= keeps
-// from it, so that a person and a test see each phase.
-func alsoConsole(log func(kmsg.Level, string, ...any), console io.Writer) func(kmsg.Level, string, ...any) {
-	hidden := func(level kmsg.Level) bool {
-		text, err := os.ReadFile("/proc/sys/kernel/printk")
-		var shown int
-		if _, scanned := fmt.Sscan(string(text), &shown); err != nil || scanned != nil {
-			return false
-		}
-		return int(level) >= shown
-	}
-	return func(level kmsg.Level, format string, args ...any) {
-		log(level, format, args...)
-		if hidden(level) {
-			fmt.Fprintf(console, tag+": "+format+"\n", args...)
-		}
+// consoleLog also shows on the console what the command line's loglevel=
+// keeps from it, so that a person and a test see each phase.
+type consoleLog struct {
+	log     kmsg.Log
+	tag     string
+	console io.Writer
+}
+
+func (c consoleLog) Printf(level kmsg.Level, format string, args ...any) {
+	c.log.Printf(level, format, args...)
+	text, err := os.ReadFile("/proc/sys/kernel/printk")
+	var shown int
+	if _, scanned := fmt.Sscan(string(text), &shown); err == nil && scanned == nil && int(level) >= shown {
+		fmt.Fprintf(c.console, c.tag+": "+format+"\n", args...)
 	}
 }
 
@@ -117,7 +115,9 @@ func thisMachine(log kmsg.Log, commands Commands) (Machine, error) {
 		return Machine{}, err
 	}
 	return Machine{
-		Root: "/", Log: alsoConsole(log.Printf, os.Stdout), Now: sinceStart, GUID: randomGUID,
+		Root: "/", Log: consoleLog{log, tag, os.Stdout}.Printf,
+		Quote: func(tag, line string) { consoleLog{log.As(tag), tag, os.Stdout}.Printf(kmsg.Info, "%s", line) },
+		Now:   sinceStart, GUID: randomGUID,
 		Mount: mount.Mount.Mount, Unmount: mount.Unmount,
 		LoadModule: modules.Load, Modaliases: modaliases, Events: events.Wait,
 		Devices:    func() ([]blockdev.Device, error) { return blockdev.List("/sys") },

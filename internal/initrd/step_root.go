@@ -3,6 +3,7 @@
 package initrd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -289,6 +290,10 @@ func (b *boot) head(path string) ([]byte, error) {
 	return head, nil
 }
 
+// identifiers are the names under which programs are logged, where it is not
+// their own. Users look for provisioning with `journalctl -t ignition`.
+var identifiers = map[string]string{"wellcard": "ignition"}
+
 // command runs a program of /usr; an exit status above ok is an error that
 // carries the last line printed.
 func (b *boot) command(ctx context.Context, ok int, words ...string) error {
@@ -299,7 +304,7 @@ func (b *boot) command(ctx context.Context, ok int, words ...string) error {
 			return
 		}
 		last = line
-		b.m.Log(kmsg.Info, "%s: %s", name, line)
+		b.m.Quote(cmp.Or(identifiers[name], name), line)
 	}, words[0], words[1:]...)
 	if err != nil {
 		return fmt.Errorf("running %s: %w", name, err)

@@ -40,6 +40,9 @@ type Log struct {
 // New returns a log over any writer.
 func New(w io.Writer, tag string) Log { return Log{w: w, tag: tag} }
 
+// As returns a log over the same writer under another tag.
+func (l Log) As(tag string) Log { return Log{w: l.w, tag: tag} }
+
 // Open returns a log over the kernel's device. The file stays open for the
 // life of the process.
 func Open(tag string) (Log, error) {
