@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,33 +32,43 @@ func entry(name string, kind byte, mode int64, text string) *tar.Header {
 // makeDeb writes a package with the entries; a file's text is in a record.
 func makeDeb(t testing.TB, compression string, entries ...*tar.Header) string {
 	t.Helper()
-	var data bytes.Buffer
-	w := tar.NewWriter(&data)
+	out := []byte("!<arch>\n")
+	out = appendMember(out, "debian-binary", []byte("2.0\n"))
+	out = appendMember(out, "control.tar"+compression, squeeze(t, compression, makeTar(t, entry("./control", tar.TypeReg, 0o644, "Package: a\n"))))
+	out = appendMember(out, "data.tar"+compression, squeeze(t, compression, makeTar(t, entries...)))
+	deb := filepath.Join(t.TempDir(), "a.deb")
+	if err := os.WriteFile(deb, out, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return deb
+}
+
+func makeTar(t testing.TB, entries ...*tar.Header) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
 	for _, h := range entries {
-		text := h.PAXRecords["WELLCAR.text"]
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Write([]byte(text)); err != nil {
+		if _, err := io.WriteString(w, h.PAXRecords["WELLCAR.text"]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	out.WriteString("!<arch>\n")
-	for name, content := range map[string][]byte{"data.tar" + compression: squeeze(t, compression, data.Bytes())} {
-		fmt.Fprintf(&out, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", "debian-binary", 0, 0, 0, 0o100644, 5)
-		out.WriteString("2.0\n\n\n")
-		fmt.Fprintf(&out, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", name+"/", 0, 0, 0, 0o100644, len(content))
-		out.Write(content)
+	return out.Bytes()
+}
+
+// appendMember adds a member to an ar archive.
+func appendMember(out []byte, name string, content []byte) []byte {
+	out = fmt.Appendf(out, "%-16s%-12d%-6d%-6d%-8o%-10d`\n", name+"/", 0, 0, 0, 0o100644, len(content))
+	out = append(out, content...)
+	if len(content)%2 == 1 {
+		out = append(out, '\n')
 	}
-	deb := filepath.Join(t.TempDir(), "a.deb")
-	if err := os.WriteFile(deb, out.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return deb
+	return out
 }
 
 func squeeze(t testing.TB, compression string, data []byte) []byte {
@@ -209,17 +220,22 @@ func TestUnpackBrokenPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	data := bytes.Index(good, []byte("data.tar.gz/")) // where its header starts
 	tests := map[string]struct {
 		data []byte
 		want string
 	}{
-		"empty":     {nil, "it is no ar archive"},
-		"page":      {[]byte("<html></html>"), "it is no ar archive"},
-		"truncated": {good[:len(good)-20], "is not a size within the package"},
-		"header":    {good[:40], "reading the ar header at 8"},
-		"no data":   {good[:8+60+6], "it has no data.tar"},
-		"unknown":   {bytes.Replace(good, []byte("data.tar.gz"), []byte("data.tar.lz"), 1), "it has no data.tar"},
-		"damaged":   {append(append([]byte{}, good[:len(good)-30]...), make([]byte, 30)...), ""},
+		"empty":      {nil, "it is not an ar archive"},
+		"page":       {[]byte("<html></html>"), "it is not an ar archive"},
+		"truncated":  {good[:len(good)-20], "data.tar.gz has"},
+		"header":     {good[:40], "reading the member at byte 8: unexpected EOF"},
+		"no size":    {bytes.Replace(good, fmt.Appendf(nil, "%-10d`", 4), []byte("four      `"), 1), `the size "four      " is not a number`},
+		"version":    {bytes.Replace(good, []byte("2.0\n"), []byte("3.0\n"), 1), "it is not of format 2.0"},
+		"no data":    {good[:data], "it has 2 members, not debian-binary, control.tar and data.tar"},
+		"no control": {bytes.Replace(good, []byte("control.tar.gz"), []byte("kontrol.tar.gz"), 1), "not control.tar and data.tar"},
+		"unknown":    {bytes.Replace(good, []byte("data.tar.gz"), []byte("data.tar.lz"), 1), `opening data.tar.lz: the compression ".lz" is not known`},
+		"no gzip":    {append(good[:data+60:data+60], make([]byte, len(good)-data-60)...), "opening data.tar.gz: gzip: invalid header"},
+		"damaged":    {append(good[:len(good)-30:len(good)-30], make([]byte, 30)...), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
