@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"wellcar.dev/internal/sys/filelock"
 )
 
 // An item is one file to download, with what it must be.
@@ -224,7 +226,7 @@ func openPartial(name string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if err := filelock.Try(f); err != nil {
 			if err := f.Close(); err != nil {
 				return nil, err
 			}

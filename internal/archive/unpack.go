@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wellcar.dev/internal/format/deb"
+	"wellcar.dev/internal/sys/filelock"
 )
 
 // Unpack puts the files of packages into a new directory, as a set of tools
@@ -101,7 +102,7 @@ func lockDir(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := filelock.Try(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
