@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 func sample(t testing.TB) *fstree.Tree {
@@ -140,9 +141,8 @@ func TestErrors(t *testing.T) {
 }
 
 func TestCpioLists(t *testing.T) {
-	cmd := tool(t, "cpio", "-itv", "--numeric-uid-gid")
+	cmd := tooltest.Command(t, "cpio", "-itv", "--numeric-uid-gid")
 	cmd.Stdin = bytes.NewReader(archive(t, sample(t)))
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "TZ=UTC")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -158,7 +158,7 @@ func TestCpioUnpacksHardLinks(t *testing.T) {
 	tr := sample(t)
 	tr.Remove("dev")
 	dir := t.TempDir()
-	cmd := tool(t, "cpio", "-id", "--no-preserve-owner")
+	cmd := tooltest.Command(t, "cpio", "-id", "--no-preserve-owner")
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(archive(t, tr))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -180,7 +180,7 @@ func TestReadsWhatCpioWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := tool(t, "cpio", "-o", "-H", "newc")
+	cmd := tooltest.Command(t, "cpio", "-o", "-H", "newc")
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader("./c\n./a\n./b\n")
 	out, err := cmd.Output()
 	if err != nil {

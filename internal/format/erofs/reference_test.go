@@ -4,28 +4,14 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
-
-// fsck is the reference tool.
-// TODO(integration): tooltest.Command
-func fsck(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	name := "fsck.erofs"
-	if dir := os.Getenv("WELLCAR_TOOLS"); dir != "" {
-		name = filepath.Join(dir, "usr/bin", name)
-	}
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skip("fsck.erofs is not installed")
-	}
-	return exec.Command(name, args...)
-}
 
 // TestAgainstFsck lets the reference tool check an image and extract it.
 // Devices are left out, since only root may make them; owners and xattrs are
@@ -46,7 +32,7 @@ func TestAgainstFsck(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "out")
-	if msg, err := fsck(t, "--no-preserve-owner", "--extract="+out, image).CombinedOutput(); err != nil {
+	if msg, err := tooltest.Command(t, "fsck.erofs", "--no-preserve-owner", "--extract="+out, image).CombinedOutput(); err != nil {
 		t.Fatalf("fsck.erofs: %v\n%s", err, msg)
 	}
 	want, got := views(t, tree), extracted(t, out)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 const mib = 1 << 20
@@ -123,7 +124,7 @@ func TestRoundTrip(t *testing.T) {
 			if diff := cmp.Diff(contents(t, tr), contents(t, got)); diff != "" {
 				t.Error(diff)
 			}
-			if out, err := tool(t, "fsck.fat", "-n", "-v", f.Name()).CombinedOutput(); err != nil {
+			if out, err := tooltest.Command(t, "fsck.fat", "-n", "-v", f.Name()).CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
@@ -246,8 +247,8 @@ func TestStamp(t *testing.T) {
 func TestMtoolsReadsItBack(t *testing.T) {
 	f := disk(t, 64*mib, options, tree(t, esp()))
 	out := t.TempDir()
-	cmd := tool(t, "mcopy", "-s", "-n", "-i", f.Name(), "::*", out)
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8", "MTOOLSRC=/dev/null")
+	cmd := tooltest.Command(t, "mcopy", "-s", "-n", "-i", f.Name(), "::*", out)
+	cmd.Env = append(cmd.Environ(), "MTOOLSRC=/dev/null")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, msg)
 	}
@@ -264,7 +265,7 @@ func TestMtoolsReadsItBack(t *testing.T) {
 
 func TestReadsWhatMkfsWrites(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk")
-	if out, err := tool(t, "mkfs.vfat", "-C", "-n", "TESTLABEL", "-i", "12345678", "-F", "32", name, "65536").CombinedOutput(); err != nil {
+	if out, err := tooltest.Command(t, "mkfs.vfat", "-C", "-n", "TESTLABEL", "-i", "12345678", "-F", "32", name, "65536").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// The two files end up with interleaved clusters.
@@ -273,7 +274,7 @@ func TestReadsWhatMkfsWrites(t *testing.T) {
 		if err := os.WriteFile(src, bytes.Repeat([]byte(content), 5000), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := tool(t, "mcopy", "-i", name, src, "::").CombinedOutput(); err != nil {
+		if out, err := tooltest.Command(t, "mcopy", "-i", name, src, "::").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}

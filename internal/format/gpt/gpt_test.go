@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 const mib = 1 << 20
@@ -227,7 +229,7 @@ func TestSgdiskFindsNoProblem(t *testing.T) {
 	if err := os.WriteFile(name, m, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := tool(t, "sgdisk", "-v", "-p", "-i", "9", name).CombinedOutput()
+	out, err := tooltest.Command(t, "sgdisk", "-v", "-p", "-i", "9", name).CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("No problems found")) || !bytes.Contains(out, []byte("EFI-SYSTEM")) {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -241,7 +243,7 @@ func TestReadsWhatSgdiskWrites(t *testing.T) {
 	if err := os.WriteFile(name, make([]byte, 8*mib), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := tool(t, "sgdisk", "-n", "2:2048:4095", "-c", "2:data", "-t", "2:ef00", "-A", "2:set:56", "-u", "2:7130c94a-213a-4e5a-8e26-6cce9662f132", name).CombinedOutput(); err != nil {
+	if out, err := tooltest.Command(t, "sgdisk", "-n", "2:2048:4095", "-c", "2:data", "-t", "2:ef00", "-A", "2:set:56", "-u", "2:7130c94a-213a-4e5a-8e26-6cce9662f132", name).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	f, err := os.Open(name)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 // stub makes a small PE32+ image with room for some section headers.
@@ -172,13 +174,9 @@ func TestBuildRefuses(t *testing.T) {
 // systemdStub is the real stub from the tool set.
 func systemdStub(t *testing.T) []byte {
 	t.Helper()
-	dir := os.Getenv("WELLCAR_TOOLS")
-	if dir == "" {
-		t.Skip("WELLCAR_TOOLS is not set")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "usr/lib/systemd/boot/efi/linuxx64.efi.stub"))
+	data, err := os.ReadFile(tooltest.Path(t, "usr/lib/systemd/boot/efi/linuxx64.efi.stub"))
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	return data
 }
@@ -192,7 +190,7 @@ func TestSystemdStub(t *testing.T) {
 	if err := os.WriteFile(name, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := tool(t, "objdump", "-h", name).CombinedOutput()
+	out, err := tooltest.Command(t, "objdump", "-h", name).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "warning") {
 		t.Fatalf("%v\n%s", err, out)
 	}

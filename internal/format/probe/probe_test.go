@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 const id = "11223344-5566-7788-99aa-bbccddeeff00"
@@ -190,7 +192,7 @@ func TestBlkidAgrees(t *testing.T) {
 		if err := os.Truncate(file, size); err != nil {
 			t.Fatal(err)
 		}
-		out, err := tool(t, "blkid", "-p", "-o", "export", file).CombinedOutput()
+		out, err := tooltest.Command(t, "blkid", "-p", "-o", "export", file).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
 			continue

@@ -3,32 +3,15 @@ package verity
 import (
 	"encoding/hex"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
+
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
-// veritysetup is the reference tool.
-// TODO(integration): tooltest.Command
-func veritysetup(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	dirs := []string{"", "/usr/sbin", "/sbin"}
-	if tools := os.Getenv("WELLCAR_TOOLS"); tools != "" {
-		dirs = []string{filepath.Join(tools, "usr/sbin")}
-	}
-	for _, dir := range dirs {
-		if name, err := exec.LookPath(filepath.Join(dir, "veritysetup")); err == nil {
-			return exec.Command(name, args...)
-		}
-	}
-	t.Skip("veritysetup is not installed")
-	return nil
-}
-
 func TestAgainstVeritysetup(t *testing.T) {
-	veritysetup(t)
 	rootLine := regexp.MustCompile(`Root hash:\s+([0-9a-f]{64})`)
 	uuid := [16]byte{0x7c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	for _, blocks := range edgeBlocks {
@@ -41,7 +24,7 @@ func TestAgainstVeritysetup(t *testing.T) {
 			}
 		}
 		offset := "--hash-offset=" + strconv.FormatInt(tree.HashOffset, 10)
-		out, err := veritysetup(t, "format", theirs, theirs, offset, "--data-blocks="+strconv.FormatInt(blocks, 10),
+		out, err := tooltest.Command(t, "veritysetup", "format", theirs, theirs, offset, "--data-blocks="+strconv.FormatInt(blocks, 10),
 			"--salt="+hex.EncodeToString(testSalt), "--uuid=7c010203-0405-0607-0809-0a0b0c0d0e0f").CombinedOutput()
 		if err != nil {
 			t.Fatalf("veritysetup format: %v\n%s", err, out)
@@ -52,7 +35,7 @@ func TestAgainstVeritysetup(t *testing.T) {
 		if data, err := os.ReadFile(theirs); err != nil || string(data) != string(m.data) {
 			t.Errorf("%d blocks: veritysetup's file of %d bytes differs from ours of %d (%v)", blocks, len(data), len(m.data), err)
 		}
-		out, err = veritysetup(t, "verify", ours, ours, hex.EncodeToString(tree.RootHash[:]), offset).CombinedOutput()
+		out, err = tooltest.Command(t, "veritysetup", "verify", ours, ours, hex.EncodeToString(tree.RootHash[:]), offset).CombinedOutput()
 		if err != nil {
 			t.Errorf("%d blocks: veritysetup verify: %v\n%s", blocks, err, out)
 		}

@@ -47,6 +47,17 @@ func Command(t testing.TB, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Path is a file of the tool set, given relative to it, or ends the test if
+// the set lacks it.
+func Path(t testing.TB, rel string) string {
+	t.Helper()
+	name := Set(t).Path(rel)
+	if _, err := os.Stat(name); err != nil {
+		missing(t, "the tool set lacks a file: %v", err)
+	}
+	return name
+}
+
 func missing(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" && os.Getenv("WELLCAR_TOOLS_REQUIRED") == "1" {
