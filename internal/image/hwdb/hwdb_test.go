@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 var sources = []File{
@@ -82,10 +83,6 @@ func TestFaultsHaveLines(t *testing.T) {
 
 // TestSystemdReadsIt asks systemd-hwdb what it finds.
 func TestSystemdReadsIt(t *testing.T) {
-	tool, err := exec.LookPath("systemd-hwdb") // TODO(integration): tooltest.Command
-	if err != nil {
-		t.Skip("no systemd-hwdb to compare with")
-	}
 	data, err := Compile(sources)
 	if err != nil {
 		t.Fatal(err)
@@ -97,9 +94,9 @@ func TestSystemdReadsIt(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "etc/udev/hwdb.bin"), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(tool, "--root="+root, "query", "usb:v1D6Bp0001d0612").CombinedOutput()
+	out, err := tooltest.Command(t, "systemd-hwdb", "--root="+root, "query", "usb:v1D6Bp0001d0612").CombinedOutput()
 	if err != nil {
-		t.Skipf("this systemd-hwdb cannot look into a folder: %v %s", err, out)
+		t.Fatalf("%v\n%s", err, out)
 	}
 	lines := strings.Fields(string(out))
 	slices.Sort(lines)
