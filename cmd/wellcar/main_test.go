@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 
 	"wellcar.dev/internal/qemu"
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 // The test binary is also the program, for the processes that QEMU starts.
@@ -264,29 +264,16 @@ func TestHostPages(t *testing.T) {
 	}
 }
 
-// toolSet runs programs of an unpacked tool set with its own loader.
-// TODO(integration): hermetic.Set
-type toolSet struct{ dir string }
-
-func (s toolSet) Path(rel string) string { return filepath.Join(s.dir, rel) }
-
-func (s toolSet) Command(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
-	libs := s.Path("usr/lib/x86_64-linux-gnu")
-	line := []string{"--library-path", libs + ":" + s.Path("usr/lib") + ":" + libs + "/swtpm", "--argv0", name, s.Path("usr/bin/" + name)}
-	cmd := exec.CommandContext(ctx, s.Path("usr/lib64/ld-linux-x86-64.so.2"), append(line, args...)...)
-	cmd.Env = append(os.Environ(), "QEMU_MODULE_DIR="+libs+"/qemu")
-	return cmd, nil
-}
-
 func vmJoins(t *testing.T) (joins, string) {
 	t.Helper()
-	tools, image := os.Getenv("WELLCAR_TOOLS"), os.Getenv("WELLCAR_TEST_IMAGE")
-	if tools == "" || image == "" || os.Getenv("WELLCAR_VM") != "1" {
-		t.Skip("needs WELLCAR_TOOLS, WELLCAR_TEST_IMAGE and WELLCAR_VM=1: boots machines")
+	image := os.Getenv("WELLCAR_TEST_IMAGE")
+	if image == "" || os.Getenv("WELLCAR_VM") != "1" {
+		t.Skip("needs WELLCAR_VM=1, WELLCAR_TEST_IMAGE and WELLCAR_TOOLS: boots machines")
 	}
+	tools := tooltest.Set(t)
 	t.Setenv("WELLCAR_CACHE", t.TempDir())
 	return joins{
-		tools:     func(context.Context, progress) (qemu.Tools, error) { return toolSet{tools}, nil },
+		tools:     func(context.Context, progress) (qemu.Tools, error) { return tools, nil },
 		translate: func(_ string, data []byte) ([]byte, []byte, error) { return data, nil, nil },
 		merge:     func(parts ...[]byte) ([]byte, error) { return parts[len(parts)-1], nil },
 		containers: func(context.Context, progress) (map[string]v1.Image, error) {

@@ -3,36 +3,22 @@ package qemu
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
-
-// toolSet runs programs of an unpacked tool set with its own loader.
-// TODO(integration): hermetic.Set
-type toolSet struct{ dir string }
-
-func (s toolSet) Path(rel string) string { return filepath.Join(s.dir, rel) }
-
-func (s toolSet) Command(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
-	libs := s.Path("usr/lib/x86_64-linux-gnu")
-	line := []string{"--library-path", libs + ":" + s.Path("usr/lib") + ":" + libs + "/swtpm", "--argv0", name, s.Path("usr/bin/" + name)}
-	cmd := exec.CommandContext(ctx, s.Path("usr/lib64/ld-linux-x86-64.so.2"), append(line, args...)...)
-	cmd.Env = append(os.Environ(), "QEMU_MODULE_DIR="+libs+"/qemu")
-	return cmd, nil
-}
 
 // vmTools skips unless machines are wanted.
 func vmTools(t *testing.T) Tools {
 	t.Helper()
-	dir := os.Getenv("WELLCAR_TOOLS")
-	if dir == "" || os.Getenv("WELLCAR_VM") != "1" {
-		t.Skip("needs a tool set in WELLCAR_TOOLS and WELLCAR_VM=1: boots machines")
+	if os.Getenv("WELLCAR_VM") != "1" {
+		t.Skip("needs WELLCAR_VM=1 and a tool set in WELLCAR_TOOLS: boots machines")
 	}
-	return toolSet{dir}
+	return tooltest.Set(t)
 }
 
 func within(t *testing.T, limit time.Duration) context.Context {
