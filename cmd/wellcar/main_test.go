@@ -156,8 +156,10 @@ func TestKeyConfig(t *testing.T) {
 
 func TestIgnition(t *testing.T) {
 	h := &host{app: &app{joins: joins{
-		translate: func(name string, data []byte) ([]byte, []byte, error) { return []byte(name + "=" + string(data)), []byte("source"), nil },
-		merge:     func(parts ...[]byte) ([]byte, error) { return bytes.Join(parts, []byte("+")), nil },
+		translate: func(name string, data []byte) ([]byte, []byte, error) {
+			return []byte(name + "=" + string(data)), []byte("source"), nil
+		},
+		merge: func(parts ...[]byte) ([]byte, error) { return bytes.Join(parts, []byte("+")), nil },
 	}}}
 	got, err := h.firmwareFiles("a.bu", []byte("text"), "key")
 	if err != nil || !strings.HasPrefix(string(got[configName]), `a.bu=text+{"ignition"`) || string(got[sourceName]) != "source" {

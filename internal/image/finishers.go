@@ -8,10 +8,10 @@ import (
 	"strings"
 
 	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/format/hwdb"
 	"wellcar.dev/internal/image/check"
 	"wellcar.dev/internal/image/derived"
 	"wellcar.dev/internal/image/finish"
-	"wellcar.dev/internal/image/hwdb"
 	"wellcar.dev/internal/image/modules"
 	"wellcar.dev/internal/image/view"
 )
