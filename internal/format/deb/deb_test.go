@@ -73,30 +73,13 @@ func zst(t testing.TB, data []byte) string {
 }
 
 func makeDeb(t testing.TB, files ...file) *Package {
-	control := makeTar(t, file{tar.Header{Name: "./control"}, "Package: sample\nVersion: 1-2\nDescription: short\n long\n .\n more\n"},
-		file{tar.Header{Name: "./conffiles"}, "/etc/sample\n"})
+	control := makeTar(t, file{tar.Header{Name: "./control"}, "Package: sample\nVersion: 1-2\n"})
 	raw := makeAr("debian-binary", "2.0\n", "control.tar.gz", gz(control), "data.tar.zst", zst(t, makeTar(t, files...)))
 	p, err := Open(bytes.NewReader(raw), int64(len(raw)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func TestControl(t *testing.T) {
-	p := makeDeb(t)
-	fields, err := p.Fields()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := Fields{"Package": "sample", "Version": "1-2", "Description": "short\nlong\n.\nmore"}
-	if d := cmp.Diff(want, fields); d != "" {
-		t.Error(d)
-	}
-	files, err := p.Control()
-	if err != nil || string(files["conffiles"]) != "/etc/sample\n" {
-		t.Errorf("conffiles = %q, %v", files["conffiles"], err)
-	}
 }
 
 func TestOpenRefuses(t *testing.T) {
@@ -169,23 +152,6 @@ func TestExtract(t *testing.T) {
 	if err != nil || string(got) != body {
 		t.Errorf("the node's bytes are %q, %v", got, err)
 	}
-	checkIndex(t, entries)
-}
-
-func checkIndex(t *testing.T, entries []Entry) {
-	var b bytes.Buffer
-	if err := WriteIndex(&b, entries); err != nil {
-		t.Fatal(err)
-	}
-	got, err := ReadIndex(bytes.NewReader(b.Bytes()))
-	if d := cmp.Diff(entries, got); err != nil || d != "" {
-		t.Error(err, d)
-	}
-	for _, n := range []int{0, 10, b.Len() / 2, b.Len() - 1} {
-		if _, err := ReadIndex(bytes.NewReader(b.Bytes()[:n])); err == nil {
-			t.Errorf("an index cut to %d bytes was read", n)
-		}
-	}
 }
 
 // The content of a dropped file survives under the links to it.
@@ -233,23 +199,6 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p.Fields()
 		Extract(p, io.Discard, nil)
-	})
-}
-
-func FuzzReadIndex(f *testing.F) {
-	var b bytes.Buffer
-	WriteIndex(&b, []Entry{{Path: "a", Kind: fstree.File, Xattrs: map[string][]byte{"x": {1}}}, {Path: "b"}})
-	f.Add(b.Bytes()[:b.Len()-sha256.Size])
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		sum := sha256.Sum256(raw)
-		entries, err := parseIndex(append(raw[:len(raw):len(raw)], sum[:]...))
-		if err != nil {
-			return
-		}
-		if err := WriteIndex(io.Discard, entries); err != nil {
-			t.Error(err)
-		}
 	})
 }

@@ -1,16 +1,16 @@
-// Package deb reads Debian binary packages and the control data around them.
+// Package deb reads the files of Debian binary packages.
 //
 // A package is an ar archive of three members: debian-binary ("2.0"),
 // control.tar and data.tar, each of the two plain or compressed with gzip, xz
-// or zstd (deb(5)). Control data is deb822(5). [Extract] turns a package into
-// one file of contents and a list of entries, which is how a build keeps it.
+// or zstd (deb(5)). [Extract] turns a package into one file of contents and a
+// list of entries, which is how a build keeps it. Control data is not read: an
+// archive's index has what a resolver needs of it.
 //
 // Limits: format 2.0 only; member and entry sizes, counts and names are
 // bounded (see the constants); an xz dictionary or zstd window is at most
 // 128 MiB. Signatures are the caller's matter: check the file's hash first.
 //
 //	p, err := deb.Open(file, size)
-//	fields, err := p.Fields()
 //	entries, err := deb.Extract(p, contents, func(path string) bool { return true })
 package deb
 
@@ -31,7 +31,6 @@ import (
 
 // What a package may hold at most.
 const (
-	maxControl    = 32 << 20  // bytes of all control files
 	maxWindow     = 128 << 20 // bytes of a decompressor's window
 	maxMembers    = 16        // members of the ar archive
 	maxHeaderName = 16        // bytes of a member name in an ar header
@@ -46,8 +45,8 @@ const (
 // Package is an open .deb file. Its methods may be called any number of times
 // and at the same time; each starts from the beginning.
 type Package struct {
-	r             io.ReaderAt
-	control, data member
+	r    io.ReaderAt
+	data member
 }
 
 type member struct {
@@ -131,10 +130,10 @@ func (p *Package) assign(members []member) error {
 	if kept[0].name != "debian-binary" || !bytes.HasPrefix(version, []byte("2.")) {
 		return fmt.Errorf("it is not of format 2.0")
 	}
-	p.control, p.data = kept[1], kept[2]
-	if !strings.HasPrefix(p.control.name, "control.tar") || !strings.HasPrefix(p.data.name, "data.tar") {
-		return fmt.Errorf("its members are %s and %s, not control.tar and data.tar", p.control.name, p.data.name)
+	if !strings.HasPrefix(kept[1].name, "control.tar") || !strings.HasPrefix(kept[2].name, "data.tar") {
+		return fmt.Errorf("its members are %s and %s, not control.tar and data.tar", kept[1].name, kept[2].name)
 	}
+	p.data = kept[2]
 	return nil
 }
 
@@ -146,61 +145,6 @@ func (p *Package) Data() (*tar.Reader, io.Closer, error) {
 		return nil, nil, err
 	}
 	return tar.NewReader(stream), stream, nil
-}
-
-// Control returns the control files by name: "control", "conffiles",
-// "triggers", "md5sums", the maintainer scripts.
-func (p *Package) Control() (map[string][]byte, error) {
-	stream, err := p.open(p.control)
-	if err != nil {
-		return nil, err
-	}
-	defer stream.Close()
-	files := map[string][]byte{}
-	left := int64(maxControl)
-	for tr := tar.NewReader(stream); ; {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return files, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", p.control.name, err)
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		if left -= h.Size; left < 0 {
-			return nil, fmt.Errorf("reading %s: it holds more than %d bytes", p.control.name, maxControl)
-		}
-		body, err := io.ReadAll(tr)
-		if err != nil {
-			return nil, fmt.Errorf("reading %s in %s: %w", h.Name, p.control.name, err)
-		}
-		files[strings.TrimPrefix(h.Name, "./")] = body
-	}
-}
-
-// Fields returns the package's own control stanza.
-func (p *Package) Fields() (Fields, error) {
-	files, err := p.Control()
-	if err != nil {
-		return nil, err
-	}
-	var fields Fields
-	err = ReadStanzas(bytes.NewReader(files["control"]), func(s Stanza) error {
-		if fields != nil {
-			return fmt.Errorf("there is a second stanza")
-		}
-		fields = s.Fields()
-		return nil
-	})
-	if err == nil && fields == nil {
-		err = fmt.Errorf("it is missing or empty")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the package's control file: %w", err)
-	}
-	return fields, nil
 }
 
 // stream is a decompressed member. Closing it frees the decompressor, not the
