@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/glob"
@@ -54,7 +53,6 @@ func wholeTree(pkgs []*unpacked.Package, patterns []string) (*fstree.Tree, error
 			if n.Path == "." || n.Kind != fstree.Dir && remove.Match(n.Path) {
 				continue
 			}
-			n.Path, n.LinkTo = mergeUsr(n.Path), mergeUsr(n.LinkTo)
 			if err := m.put(n); err != nil {
 				faults = append(faults, err)
 			}
@@ -67,15 +65,4 @@ func wholeTree(pkgs []*unpacked.Package, patterns []string) (*fstree.Tree, error
 	}
 	m.mendHardLinks()
 	return m.tree, errors.Join(faults...)
-}
-
-// mergeUsr moves what is below the folders that are links into /usr.
-func mergeUsr(name string) string {
-	switch first, _, below := strings.Cut(name, "/"); first {
-	case "bin", "lib", "lib64", "sbin":
-		if below {
-			return "usr/" + name
-		}
-	}
-	return name
 }

@@ -138,7 +138,6 @@ type List struct {
 type rule struct {
 	keep    bool
 	pattern Pattern
-	text    string
 }
 
 // CompileList reads a list. The error names the pattern by its index.
@@ -150,7 +149,7 @@ func CompileList(patterns []string) (List, error) {
 		if err != nil {
 			return List{}, fmt.Errorf("pattern %d: %w", i+1, err)
 		}
-		l.rules = append(l.rules, rule{keep, p, text})
+		l.rules = append(l.rules, rule{keep, p})
 	}
 	return l, nil
 }
@@ -164,22 +163,4 @@ func (l List) Match(name string) bool {
 		}
 	}
 	return false
-}
-
-// Unused returns the patterns that match none of the names, in order, so
-// that a recipe does not gather rules that do nothing.
-func (l List) Unused(names []string) []string {
-	var out []string
-	for _, r := range l.rules {
-		used := false
-		for _, n := range names {
-			if used = r.pattern.Match(n); used {
-				break
-			}
-		}
-		if !used {
-			out = append(out, r.text)
-		}
-	}
-	return out
 }
