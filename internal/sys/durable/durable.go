@@ -85,18 +85,6 @@ func (f *File) Abort() {
 	os.Remove(f.File.Name())
 }
 
-// Rename moves a file or directory durably within one file system. What it
-// holds must have been synced before.
-func Rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err // names both and what was done
-	}
-	if err := SyncDir(filepath.Dir(to)); err != nil || filepath.Dir(from) == filepath.Dir(to) {
-		return err
-	}
-	return SyncDir(filepath.Dir(from))
-}
-
 // SyncDir makes the names in a directory durable.
 func SyncDir(name string) error {
 	d, err := os.Open(name)

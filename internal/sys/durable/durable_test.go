@@ -58,18 +58,6 @@ func TestFailedCommitLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestRename(t *testing.T) {
-	dir := t.TempDir()
-	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-	if err := os.Mkdir(from, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := Rename(from, to); err != nil {
-		t.Error(err)
-	}
-	onlyFile(t, to)
-}
-
 // onlyFile checks that no temporary file stayed beside name.
 func onlyFile(t *testing.T, name string) {
 	t.Helper()

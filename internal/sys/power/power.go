@@ -38,9 +38,6 @@ func Sync(limit time.Duration) bool {
 // Reboot syncs and restarts the machine. It returns only on an error.
 func Reboot() error { return end("rebooting", unix.LINUX_REBOOT_CMD_RESTART) }
 
-// Off syncs and powers the machine off. It returns only on an error.
-func Off() error { return end("powering off", unix.LINUX_REBOOT_CMD_POWER_OFF) }
-
 func end(doing string, cmd int) error {
 	Sync(SyncDeadline)
 	return fmt.Errorf("%s: %w", doing, unix.Reboot(cmd))
