@@ -80,7 +80,7 @@ func (s *session) measureWellcar(ctx context.Context) error {
 		if err := w.measure(ctx, s.wellcar, i); err != nil {
 			return err
 		}
-		if err := s.boot(ctx, s.wellcar, "wellcar", w.diskImage(), ""); err != nil {
+		if err := s.boot(ctx, s.wellcar, "wellcar", w.disk, ""); err != nil {
 			return err
 		}
 	}

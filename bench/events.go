@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -13,8 +14,15 @@ import (
 // event is a JSON line that the wellcar program prints with --json, as far as
 // the benchmarks read it.
 type event struct {
-	Event string `json:"event"` // ready, error, note, progress, ...
+	Event string `json:"event"` // built, ready, error, note, progress, ...
 	Error string `json:"error"`
+
+	// built
+	Image  string  `json:"image"`
+	UKI    float64 `json:"uki_bytes"`
+	Locked bool    `json:"locked"`
+
+	// ready
 	Accel string `json:"accel"`
 	Spans []struct {
 		Name    string  `json:"name"`
@@ -34,6 +42,22 @@ func parseEvents(data []byte) []event {
 	return all
 }
 
+// built is what a build says of its results.
+type built struct {
+	disk   string  // path of the disk image
+	uki    float64 // bytes
+	locked bool
+}
+
+func parseBuilt(events []event) (built, error) {
+	for _, e := range events {
+		if e.Event == "built" {
+			return built{e.Image, e.UKI, e.Locked}, nil
+		}
+	}
+	return built{}, errors.New("the build did not say what it built")
+}
+
 // readyAfter is the time from power-on until a machine was ready: the sum of
 // the spans that the ready event lists. A machine that boots a finished image
 // has no spans of a build in it.
@@ -49,7 +73,7 @@ func readyAfter(events []event) (seconds float64, accel string, err error) {
 			return seconds, e.Accel, nil
 		}
 	}
-	return 0, "", fmt.Errorf("the machine was not ready: the program did not say why")
+	return 0, "", errors.New("the machine was not ready: the program did not say why")
 }
 
 // What a console says, and what it means. The login prompt has no line end, so

@@ -14,6 +14,7 @@ type wellcar struct {
 	program string // bin/wellcar, absolute
 	cache   string // the real cache: packages, indexes, tools
 	dir     string // for the copy, the fresh caches and what is built
+	disk    string // image of the last build
 }
 
 // shared are the parts of the cache that hold what was downloaded.
@@ -29,7 +30,7 @@ func newWellcar(ctx context.Context, program, recipe, cache, dir string) (*wellc
 	if err := os.CopyFS(w.recipe(), os.DirFS(recipe)); err != nil {
 		return nil, fmt.Errorf("copying the recipe: %w", err)
 	}
-	if _, err := w.build(ctx, cache, "warm"); err != nil {
+	if _, _, err := w.build(ctx, cache, "warm"); err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -39,14 +40,19 @@ func (w *wellcar) recipe() string { return filepath.Join(w.dir, "image") }
 func (w *wellcar) out() string    { return filepath.Join(w.dir, "out") }
 
 // buildArgs are the words of `wellcar build`.
-func (w *wellcar) buildArgs(cache string) []string {
-	return []string{"build", "--recipe", w.recipe(), "--out", w.out(), "--cache", cache, "--json"}
+func (w *wellcar) buildArgs() []string {
+	return []string{"build", "--recipe", w.recipe(), "--out", w.out(), "--json"}
 }
 
-func (w *wellcar) build(ctx context.Context, cache, log string) (usage, error) {
-	cmd := exec.CommandContext(ctx, w.program, w.buildArgs(cache)...)
-	u, _, err := run(ctx, cmd, filepath.Join(w.dir, "log", log))
-	return u, err
+func (w *wellcar) build(ctx context.Context, cache, log string) (usage, built, error) {
+	cmd := exec.CommandContext(ctx, w.program, w.buildArgs()...)
+	cmd.Env = append(os.Environ(), "WELLCAR_CACHE="+cache)
+	u, out, err := run(ctx, cmd, filepath.Join(w.dir, "log", log))
+	if err != nil {
+		return u, built{}, err
+	}
+	b, err := parseBuilt(parseEvents(out))
+	return u, b, err
 }
 
 // freshCache is a cache with the downloads of the real one and nothing else.
@@ -72,7 +78,7 @@ func (w *wellcar) measure(ctx context.Context, s *series, round int) error {
 	if err != nil {
 		return fmt.Errorf("making a fresh cache: %w", err)
 	}
-	u, err := w.build(ctx, cache, "build")
+	u, _, err := w.build(ctx, cache, "build")
 	if err != nil {
 		return err
 	}
@@ -81,30 +87,20 @@ func (w *wellcar) measure(ctx context.Context, s *series, round int) error {
 	if err := appendLine(changed, fmt.Sprintf("# bench %d\n", round)); err != nil {
 		return fmt.Errorf("changing an overlay file: %w", err)
 	}
-	if u, err = w.build(ctx, cache, "rebuild"); err != nil {
+	u, b, err := w.build(ctx, cache, "rebuild")
+	if err != nil {
 		return err
 	}
 	s.add(rowRebuild, u.wall.Seconds())
-	return w.addSizes(s)
-}
-
-func (w *wellcar) addSizes(s *series) error {
-	found, err := filepath.Glob(filepath.Join(w.out(), "*.efi"))
-	if err != nil || len(found) == 0 {
-		s.skipRow(rowUKI, "the build left no .efi file in "+w.out())
-	} else if info, err := os.Stat(found[0]); err == nil {
-		s.add(rowUKI, float64(info.Size()))
-	}
-	stored, err := storedBytes(w.diskImage())
+	s.add(rowUKI, b.uki)
+	stored, err := storedBytes(b.disk)
 	if err != nil {
 		return err
 	}
 	s.add(rowImage, float64(stored))
+	w.disk = b.disk
 	return nil
 }
-
-// diskImage is the disk that the last build left.
-func (w *wellcar) diskImage() string { return filepath.Join(w.out(), "wellcar.img") }
 
 // addBuild adds the rows of a full build.
 func (s *series) addBuild(u usage) {
