@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -162,12 +163,17 @@ func (w *workshop) inputOf(ctx context.Context, report progress, r image.Recipe,
 	if err != nil {
 		return image.Input{}, err
 	}
+	code, err := codeDigest()
+	if err != nil {
+		return image.Input{}, err
+	}
 	in := image.Input{
 		Recipe: r, Lock: got.Lock, Locked: len(got.Replaced) == 0,
 		Open: func(p lock.Package) (unpacked.Source, error) {
 			return os.Open(got.Paths[p.SHA256])
 		},
 		UnpackedDir: filepath.Join(dir, "unpacked"),
+		Code:        code,
 		Formats:     image.StandardFormats(),
 		Logf:        w.logf,
 	}
@@ -175,6 +181,25 @@ func (w *workshop) inputOf(ctx context.Context, report progress, r image.Recipe,
 		in.Progress = func(phase string, done, total int64) { report(phase, done, total) }
 	}
 	return in, nil
+}
+
+// codeDigest is the digest of the running program, for the keys of what it
+// keeps.
+func codeDigest() ([]byte, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
+	f, err := os.Open(self)
+	if err != nil {
+		return nil, fmt.Errorf("reading this program: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, fmt.Errorf("reading this program: %w", err)
+	}
+	return h.Sum(nil), nil
 }
 
 // buildImage builds into out, with the time of each phase.

@@ -36,6 +36,7 @@ type Input struct {
 	Out         string // folder of the results
 	Init        []byte // wellcar-init, for the initrd
 	Wellcard    []byte // for /usr/bin/wellcard
+	Code        []byte // what the running program is, such as its digest: part of every key of both caches, of no result
 	Formats     Formats
 	Tools       Tools
 	Parallel    int // 0 means one per CPU
@@ -95,7 +96,7 @@ func prepare(in Input) (*builder, error) {
 	if b.DerivedDir == "" {
 		b.DerivedDir = filepath.Join(filepath.Dir(b.UnpackedDir), "derived")
 	}
-	b.derived = derived.Cache{Dir: b.DerivedDir}
+	b.derived = derived.Cache{Dir: b.DerivedDir, Code: b.Code}
 	if b.Logf == nil {
 		b.Logf = func(string, ...any) {}
 	}
@@ -131,7 +132,7 @@ func (b *builder) phase(ctx context.Context, name string, run func(context.Conte
 
 // unpack fills the cache and opens the packages of the image.
 func (b *builder) unpack(ctx context.Context) error {
-	cache := unpacked.Cache{Dir: b.UnpackedDir, Extract: b.Formats.Extract}
+	cache := b.unpacked()
 	jobs, err := b.jobs("image")
 	if err != nil {
 		return err
@@ -146,6 +147,11 @@ func (b *builder) unpack(ctx context.Context) error {
 	}
 	b.pkgs, err = cache.OpenAll(jobs, b.Parallel)
 	return err
+}
+
+// unpacked is the cache of unpacked packages.
+func (in Input) unpacked() unpacked.Cache {
+	return unpacked.Cache{Dir: in.UnpackedDir, Extract: in.Formats.Extract, Code: in.Code}
 }
 
 // jobs are the cache entries for the packages of a group of the lock. The

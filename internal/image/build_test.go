@@ -3,16 +3,19 @@ package image
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"wellcar.dev/internal/format/fstree"
-
+	"wellcar.dev/internal/image/modules"
 	"wellcar.dev/internal/lock"
 )
 
@@ -95,6 +98,87 @@ func TestBuildTwice(t *testing.T) {
 	b, errB := ReadState(second.Out)
 	if changes := Diff(a, b); len(changes) != 0 || errA != nil || errB != nil {
 		t.Error(changes, errA, errB)
+	}
+}
+
+// TestChangedCode builds again with the same caches: equal code makes nothing
+// anew, other code makes everything anew, and no result tells them apart.
+func TestChangedCode(t *testing.T) {
+	in := testInput(t, testRecipe(t, nil), testPackages())
+	in.Parallel, in.Code = 1, []byte("one")
+	var made []string
+	note := func(what string) {
+		if !slices.Contains(made, what) {
+			made = append(made, what)
+		}
+	}
+	f, tools := in.Formats, in.Tools
+	in.Formats.Extract = func(pkg io.ReaderAt, size int64, data io.Writer, keep func(string) bool) ([]fstree.Node, error) {
+		note("package")
+		return f.Extract(pkg, size, data, keep)
+	}
+	in.Formats.Modules = func(files []ModuleFile, order, builtin, modinfo []byte) ([]modules.Info, map[string][]byte, error) {
+		note("modules")
+		return f.Modules(files, order, builtin, modinfo)
+	}
+	in.Formats.LoaderCache = func(tree *fstree.Tree, dirs []string) ([]byte, error) {
+		note("loader")
+		return f.LoaderCache(tree, dirs)
+	}
+	var mu sync.Mutex // the last two run side by side
+	in.Formats.Cpio = func(w io.Writer, tree *fstree.Tree) error {
+		mu.Lock()
+		defer mu.Unlock()
+		note("initrd")
+		return f.Cpio(w, tree)
+	}
+	in.Tools = func(ctx context.Context, env []string, name string, args ...string) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		note("oem")
+		return tools(ctx, env, name, args...)
+	}
+	all := []string{"initrd", "loader", "modules", "oem", "package"}
+	first := in.Out
+	for _, c := range []struct {
+		code string
+		want []string
+	}{{"one", all}, {"one", nil}, {"two", all}, {"one", nil}} {
+		made, in.Code = nil, []byte(c.code)
+		if _, err := Build(context.Background(), in); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(c.want, sortedStrings(made)); d != "" {
+			t.Errorf("code %s: %s", c.code, d)
+		}
+		for _, name := range names(first) {
+			if same, err := sameContent(context.Background(), filepath.Join(first, name), filepath.Join(in.Out, name)); err != nil || !same {
+				t.Errorf("code %s: %s differs (%v)", c.code, name, err)
+			}
+		}
+		in.Out = filepath.Join(t.TempDir(), "out")
+	}
+}
+
+// TestOEMFollowsTheTools makes the OEM file system anew for other tools.
+func TestOEMFollowsTheTools(t *testing.T) {
+	in := testInput(t, testRecipe(t, nil), testPackages())
+	runs := 0
+	in.Tools = func(ctx context.Context, env []string, name string, args ...string) ([]byte, error) {
+		if name == "mke2fs" {
+			runs++
+		}
+		return fakeTools(ctx, env, name, args...)
+	}
+	for i, sum := range []string{"aa", "aa", "bb"} {
+		again := in
+		again.Lock.Packages = append(slices.Clone(in.Lock.Packages), lock.Package{Name: "e2fsprogs", SHA256: sum, Groups: []string{"tools"}})
+		if _, err := Build(context.Background(), again); err != nil {
+			t.Fatal(err)
+		}
+		if want := 1 + i/2; runs != want {
+			t.Errorf("after build %d mke2fs ran %d times, want %d", i+1, runs, want)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // a whole root file system, without what the recipe removes. No finisher
 // runs: a container starts one program. The caller closes the tree when its
 // content is not read any more. Of the input only recipe, lock, Open,
-// UnpackedDir, Formats.Extract, Parallel, Progress and Logf count.
+// UnpackedDir, Code, Formats.Extract, Parallel, Progress and Logf count.
 func ContainerTree(ctx context.Context, in Input, name string) (tree *fstree.Tree, done func(), err error) {
 	group := "container-" + name
 	if len(in.Lock.Group(group)) == 0 {
@@ -25,7 +25,7 @@ func ContainerTree(ctx context.Context, in Input, name string) (tree *fstree.Tre
 	if err != nil {
 		return nil, nil, err
 	}
-	cache := unpacked.Cache{Dir: in.UnpackedDir, Extract: in.Formats.Extract}
+	cache := in.unpacked()
 	if err := cache.Fill(ctx, jobs, max(in.Parallel, 1), nil); err != nil {
 		return nil, nil, fmt.Errorf("making the container %s: %w", name, err)
 	}

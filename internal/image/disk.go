@@ -195,8 +195,12 @@ const (
 // zero, by their offset in hexadecimal.
 func (b *builder) makeOEM(ctx context.Context) (derived.Files, error) {
 	size := partition(layout.OEM).Size
-	digest := sha256.Sum256([]byte(fmt.Sprintf("%d %d %s %s", size, buildTime, oemRelease, oemGrub)))
-	files, err := b.derived.Get(ctx, "oem-1", digest, func(ctx context.Context) (derived.Files, error) { return b.formatOEM(ctx, size) })
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %d %q %q\n", size, buildTime, oemRelease, oemGrub)
+	for _, p := range b.Lock.Group("tools") { // mke2fs and its libraries
+		fmt.Fprintln(h, p.SHA256)
+	}
+	files, err := b.derived.Get(ctx, "oem-1", [32]byte(h.Sum(nil)), func(ctx context.Context) (derived.Files, error) { return b.formatOEM(ctx, size) })
 	if err != nil {
 		return nil, fmt.Errorf("making the OEM file system: %w", err)
 	}

@@ -16,10 +16,12 @@ import (
 )
 
 // makeInitrd returns the compressed initrd. It changes only with PID 1, the
-// kernel and the recipe's choice of modules, so it is kept by their digest.
+// kernel, the release and the recipe's choice of modules, so it is kept by
+// their digest.
 func (b *builder) makeInitrd(ctx context.Context) ([]byte, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%x %x %q %q\n", sha256.Sum256(b.Init), b.modules.digest, b.Recipe.Initrd.Modules, b.Recipe.Initrd.Drivers)
+	fmt.Fprintf(h, "%x %q %x %q %q %q\n", sha256.Sum256(b.Init), b.merged.kernel.version, b.modules.digest,
+		b.identity().OSRelease(), b.Recipe.Initrd.Modules, b.Recipe.Initrd.Drivers)
 	files, err := b.derived.Get(ctx, "initrd-1", [32]byte(h.Sum(nil)), func(context.Context) (derived.Files, error) {
 		data, err := b.buildInitrd()
 		return derived.Files{"initrd": data}, err

@@ -1,6 +1,7 @@
 // Package derived keeps what is slow to make from a tree (indexes, the
-// initrd, a small file system) under the digest of what it was made from.
-// An entry is a set of named byte strings in one file with a checksum; a
+// initrd, a small file system) under the digest of what it was made from and
+// of the code that made it, so that changed code never meets old results. An
+// entry is a set of named byte strings in one file with a checksum; a
 // damaged one is made anew.
 package derived
 
@@ -19,7 +20,10 @@ import (
 const magic = "wellcar derived 1\n"
 
 // Cache is a folder of entries; several builds may use it at once.
-type Cache struct{ Dir string }
+type Cache struct {
+	Dir  string
+	Code []byte // what the makers are: any bytes that change with them
+}
 
 // Files are the parts of an entry by name.
 type Files map[string][]byte
@@ -28,7 +32,8 @@ type Files map[string][]byte
 // not there. A purpose is a word that names the maker and its version; a new
 // entry of a purpose replaces none of another digest.
 func (c Cache) Get(ctx context.Context, purpose string, digest [32]byte, make func(ctx context.Context) (Files, error)) (Files, error) {
-	name := filepath.Join(c.Dir, fmt.Sprintf("%s-%x", purpose, digest[:16]))
+	key := sha256.Sum256(append(digest[:], c.Code...))
+	name := filepath.Join(c.Dir, fmt.Sprintf("%s-%x", purpose, key[:16]))
 	if data, err := os.ReadFile(name); err == nil {
 		if files, err := decode(data); err == nil {
 			return files, nil

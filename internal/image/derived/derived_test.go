@@ -11,7 +11,7 @@ import (
 )
 
 func TestGet(t *testing.T) {
-	c := Cache{filepath.Join(t.TempDir(), "derived")}
+	c := Cache{Dir: filepath.Join(t.TempDir(), "derived"), Code: []byte("one")}
 	made := 0
 	get := func() Files {
 		files, err := c.Get(context.Background(), "test", [32]byte{1}, func(context.Context) (Files, error) {
@@ -38,11 +38,19 @@ func TestGet(t *testing.T) {
 	if d := cmp.Diff(first, get()); d != "" || made != 2 {
 		t.Errorf("made %d times after damage: %s", made, d)
 	}
+	c.Code = []byte("two")
+	if get(); made != 3 {
+		t.Error("other code got the old entry")
+	}
+	c.Code = []byte("one")
+	if get(); made != 3 {
+		t.Error("other code replaced the old entry")
+	}
 }
 
 func TestGetPassesTheError(t *testing.T) {
 	want := errors.New("no")
-	c := Cache{t.TempDir()}
+	c := Cache{Dir: t.TempDir()}
 	if _, err := c.Get(context.Background(), "test", [32]byte{}, func(context.Context) (Files, error) { return nil, want }); !errors.Is(err, want) {
 		t.Error(err)
 	}

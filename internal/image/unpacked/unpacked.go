@@ -5,13 +5,16 @@
 // millisecond, so a warm build never opens a package again.
 //
 // Entries are made under a temporary name and renamed, so that a reader sees
-// a whole entry or none, and two builds may share a cache.
+// a whole entry or none, and two builds may share a cache. The code that makes
+// entries is part of their names. An entry that other code made anew is removed
+// once no build has asked for it for an hour: a cache holds some gigabytes.
 package unpacked
 
 import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +43,13 @@ type ExtractFunc func(pkg io.ReaderAt, size int64, data io.Writer, keep func(pat
 type Cache struct {
 	Dir     string
 	Extract ExtractFunc
+	Code    []byte // what Extract and this package are: any bytes that change with them
+}
+
+// entry is the folder of a job.
+func (c Cache) entry(j Job) string {
+	code := sha256.Sum256(c.Code)
+	return filepath.Join(c.Dir, fmt.Sprintf("%s-%x", j.Key, code[:8]))
 }
 
 // Job asks for one package.
@@ -73,7 +83,7 @@ func (p *Package) Close() error { return p.data.Close() }
 func (c Cache) Missing(jobs []Job) []Job {
 	var out []Job
 	for _, j := range jobs {
-		if _, err := os.Stat(filepath.Join(c.Dir, j.Key, "index")); err != nil {
+		if _, err := os.Stat(filepath.Join(c.entry(j), "index")); err != nil {
 			out = append(out, j)
 		}
 	}
@@ -84,6 +94,7 @@ func (c Cache) Missing(jobs []Job) []Job {
 // workers at a time. Progress, if not nil, is called with done and total
 // bytes of packages, from one goroutine at a time.
 func (c Cache) Fill(ctx context.Context, jobs []Job, workers int, progress func(done, total int64)) error {
+	c.touch(jobs)
 	missing := c.Missing(jobs)
 	slices.SortStableFunc(missing, func(a, b Job) int { return cmp.Compare(b.Size, a.Size) })
 	var total, done int64
@@ -109,7 +120,10 @@ func (c Cache) Fill(ctx context.Context, jobs []Job, workers int, progress func(
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return c.removeOutdated(missing)
 }
 
 func (c Cache) unpack(ctx context.Context, j Job) error {
@@ -127,7 +141,7 @@ func (c Cache) unpack(ctx context.Context, j Job) error {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	final := filepath.Join(c.Dir, j.Key)
+	final := c.entry(j)
 	if err := os.Rename(tmp, final); err != nil && !isEntry(final) {
 		return err
 	}
@@ -191,7 +205,7 @@ func (c contextWriter) Write(p []byte) (int, error) {
 // Open reads an entry. A missing entry is fs.ErrNotExist; a damaged one is
 // deleted and reported as missing too.
 func (c Cache) Open(j Job) (*Package, error) {
-	dir := filepath.Join(c.Dir, j.Key)
+	dir := c.entry(j)
 	index, err := os.ReadFile(filepath.Join(dir, "index"))
 	if err != nil {
 		return nil, fmt.Errorf("opening the unpacked %s: %w", j.ID, err)
