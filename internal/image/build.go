@@ -36,7 +36,7 @@ type Input struct {
 	Out         string // folder of the results
 	Init        []byte // wellcar-init, for the initrd
 	Wellcard    []byte // for /usr/bin/wellcard
-	Code        []byte // what the running program is, such as its digest: part of every key of both caches, of no result
+	Code        []byte // what the running program is, such as its digest: part of every key of the cache of derived files, of no result
 	Formats     Formats
 	Tools       Tools
 	Parallel    int // 0 means one per CPU
@@ -151,7 +151,7 @@ func (b *builder) unpack(ctx context.Context) error {
 
 // unpacked is the cache of unpacked packages.
 func (in Input) unpacked() unpacked.Cache {
-	return unpacked.Cache{Dir: in.UnpackedDir, Extract: in.Formats.Extract, Code: in.Code}
+	return unpacked.Cache{Dir: in.UnpackedDir, Extract: in.Formats.Extract}
 }
 
 // jobs are the cache entries for the packages of a group of the lock. The

@@ -14,7 +14,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +28,8 @@ import (
 	"wellcar.dev/internal/format/fstree"
 )
 
-// Version is part of each key; it grows with the format of an entry.
+// Version is part of each key; it grows with the format of an entry and with
+// what extracting takes from a package.
 const Version = 1
 
 // ExtractFunc reads a .deb of size bytes, writes the contents of the wanted
@@ -43,14 +43,10 @@ type ExtractFunc func(pkg io.ReaderAt, size int64, data io.Writer, keep func(pat
 type Cache struct {
 	Dir     string
 	Extract ExtractFunc
-	Code    []byte // what Extract and this package are: any bytes that change with them
 }
 
 // entry is the folder of a job.
-func (c Cache) entry(j Job) string {
-	code := sha256.Sum256(c.Code)
-	return filepath.Join(c.Dir, fmt.Sprintf("%s-%x", j.Key, code[:8]))
-}
+func (c Cache) entry(j Job) string { return filepath.Join(c.Dir, j.Key) }
 
 // Job asks for one package.
 type Job struct {

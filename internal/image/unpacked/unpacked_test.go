@@ -109,59 +109,6 @@ func TestDamagedEntryCountsAsMissing(t *testing.T) {
 	}
 }
 
-// TestOtherCode unpacks with changed code: the entry of the old code is not
-// used, and stays until nobody has asked for it for long.
-func TestOtherCode(t *testing.T) {
-	old := Cache{Dir: t.TempDir(), Extract: fakeExtract, Code: []byte("old")}
-	changed := old
-	changed.Code = []byte("new")
-	j, other := testJob("k"), testJob("k-filtered")
-	fill := func(c Cache) {
-		t.Helper()
-		if err := c.Fill(context.Background(), []Job{j}, 1, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	age := func(c Cache, j Job) {
-		t.Helper()
-		long := time.Now().Add(-2 * outdatedAfter)
-		if err := os.Chtimes(c.entry(j), long, long); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fill(old)
-	if len(changed.Missing([]Job{j})) != 1 {
-		t.Fatal("changed code finds the old entry")
-	}
-	if err := old.Fill(context.Background(), []Job{other}, 1, nil); err != nil {
-		t.Fatal(err)
-	}
-	age(old, other)
-	fill(changed)
-	if len(old.Missing([]Job{j})) != 0 {
-		t.Error("an entry in use is gone")
-	}
-	age(changed, j)
-	fill(changed) // asks for it: in use again
-	if err := os.RemoveAll(old.entry(j)); err != nil {
-		t.Fatal(err)
-	}
-	fill(old)
-	if len(changed.Missing([]Job{j})) != 0 {
-		t.Error("an entry that was asked for is gone")
-	}
-	age(changed, j)
-	if err := os.RemoveAll(old.entry(j)); err != nil {
-		t.Fatal(err)
-	}
-	fill(old)
-	if len(changed.Missing([]Job{j})) != 1 {
-		t.Error("an outdated entry is still there")
-	}
-	if len(old.Missing([]Job{other})) != 0 {
-		t.Error("the entry of another key is gone")
-	}
-}
 
 func TestFailureAndCancelLeaveNothing(t *testing.T) {
 	c := Cache{Dir: t.TempDir(), Extract: func(io.ReaderAt, int64, io.Writer, func(string) bool) ([]fstree.Node, error) {
