@@ -208,9 +208,6 @@ func (w *workshop) buildImage(ctx context.Context, report progress, in image.Inp
 	if err != nil {
 		return image.Result{}, nil, err
 	}
-	if in.Code, err = programDigest(); err != nil {
-		return image.Result{}, nil, err
-	}
 	in.Tools, in.Out = image.StandardTools(set), out
 	if in.Init, in.Wellcard, err = w.readPrograms(); err != nil {
 		return image.Result{}, nil, err
@@ -224,25 +221,6 @@ func (w *workshop) buildImage(ctx context.Context, report progress, in image.Inp
 	}
 	result, err := image.Build(ctx, in)
 	return result, spans, err
-}
-
-// programDigest names the code that derives files, so that a changed program
-// takes nothing from the cache that an older one made.
-func programDigest() ([]byte, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this program: %w", err)
-	}
-	f, err := os.Open(self)
-	if err != nil {
-		return nil, fmt.Errorf("reading this program: %w", err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return nil, fmt.Errorf("reading this program: %w", err)
-	}
-	return sum.Sum(nil), nil
 }
 
 // readPrograms reads the two programs that go into the image; they lie beside

@@ -5,9 +5,7 @@
 // millisecond, so a warm build never opens a package again.
 //
 // Entries are made under a temporary name and renamed, so that a reader sees
-// a whole entry or none, and two builds may share a cache. The code that makes
-// entries is part of their names. An entry that other code made anew is removed
-// once no build has asked for it for an hour: a cache holds some gigabytes.
+// a whole entry or none, and two builds may share a cache.
 package unpacked
 
 import (
@@ -28,8 +26,7 @@ import (
 	"wellcar.dev/internal/format/fstree"
 )
 
-// Version is part of each key; it grows with the format of an entry and with
-// what extracting takes from a package.
+// Version is part of each key; it grows with the format of an entry.
 const Version = 1
 
 // ExtractFunc reads a .deb of size bytes, writes the contents of the wanted
@@ -44,9 +41,6 @@ type Cache struct {
 	Dir     string
 	Extract ExtractFunc
 }
-
-// entry is the folder of a job.
-func (c Cache) entry(j Job) string { return filepath.Join(c.Dir, j.Key) }
 
 // Job asks for one package.
 type Job struct {
@@ -79,7 +73,7 @@ func (p *Package) Close() error { return p.data.Close() }
 func (c Cache) Missing(jobs []Job) []Job {
 	var out []Job
 	for _, j := range jobs {
-		if _, err := os.Stat(filepath.Join(c.entry(j), "index")); err != nil {
+		if _, err := os.Stat(filepath.Join(c.Dir, j.Key, "index")); err != nil {
 			out = append(out, j)
 		}
 	}
@@ -90,7 +84,6 @@ func (c Cache) Missing(jobs []Job) []Job {
 // workers at a time. Progress, if not nil, is called with done and total
 // bytes of packages, from one goroutine at a time.
 func (c Cache) Fill(ctx context.Context, jobs []Job, workers int, progress func(done, total int64)) error {
-	c.touch(jobs)
 	missing := c.Missing(jobs)
 	slices.SortStableFunc(missing, func(a, b Job) int { return cmp.Compare(b.Size, a.Size) })
 	var total, done int64
@@ -116,10 +109,7 @@ func (c Cache) Fill(ctx context.Context, jobs []Job, workers int, progress func(
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	return c.removeOutdated(missing)
+	return group.Wait()
 }
 
 func (c Cache) unpack(ctx context.Context, j Job) error {
@@ -137,7 +127,7 @@ func (c Cache) unpack(ctx context.Context, j Job) error {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	final := c.entry(j)
+	final := filepath.Join(c.Dir, j.Key)
 	if err := os.Rename(tmp, final); err != nil && !isEntry(final) {
 		return err
 	}
@@ -201,7 +191,7 @@ func (c contextWriter) Write(p []byte) (int, error) {
 // Open reads an entry. A missing entry is fs.ErrNotExist; a damaged one is
 // deleted and reported as missing too.
 func (c Cache) Open(j Job) (*Package, error) {
-	dir := c.entry(j)
+	dir := filepath.Join(c.Dir, j.Key)
 	index, err := os.ReadFile(filepath.Join(dir, "index"))
 	if err != nil {
 		return nil, fmt.Errorf("opening the unpacked %s: %w", j.ID, err)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -97,7 +96,7 @@ func TestDamagedEntryCountsAsMissing(t *testing.T) {
 		if err := c.Fill(context.Background(), []Job{j}, 1, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := damage(c.entry(j)); err != nil {
+		if err := damage(filepath.Join(c.Dir, "k")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Open(j); !errors.Is(err, fs.ErrNotExist) {
@@ -108,7 +107,6 @@ func TestDamagedEntryCountsAsMissing(t *testing.T) {
 		}
 	}
 }
-
 
 func TestFailureAndCancelLeaveNothing(t *testing.T) {
 	c := Cache{Dir: t.TempDir(), Extract: func(io.ReaderAt, int64, io.Writer, func(string) bool) ([]fstree.Node, error) {
