@@ -58,16 +58,23 @@ func (l Lock) Group(name string) []Package {
 	return out
 }
 
-// Parse reads a lock. Unknown fields and an unknown version are errors.
+// Parse reads a lock. Unknown fields, an unknown version and anything after
+// the lock are errors.
 func Parse(data []byte) (Lock, error) {
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Lock{}, fmt.Errorf("reading the lock: %w", err)
+	}
+	if head.Version != Version {
+		return Lock{}, fmt.Errorf("reading the lock: it has version %d, this program reads version %d", head.Version, Version)
+	}
 	var l Lock
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil {
 		return Lock{}, fmt.Errorf("reading the lock: %w", err)
-	}
-	if l.Version != Version {
-		return Lock{}, fmt.Errorf("reading the lock: it has version %d, this program reads version %d", l.Version, Version)
 	}
 	return l, nil
 }
