@@ -13,9 +13,10 @@ import (
 // become another program there: inside ROOT WORK COMMAND...
 const insideWord = "inside"
 
-// insideAttr gives a process mounts of its own.
+// insideAttr gives a process mounts and process numbers of its own: when it
+// is killed, all that it started ends too.
 func insideAttr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 }
 
 // runInside is the second half: it already has its own mounts. It makes the
@@ -25,11 +26,14 @@ func runInside(root, work string, command []string) error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making the mounts of this process private: %w", err)
 	}
-	binds := map[string]string{"/proc": "/proc", "/sys": "/sys", "/dev": "/dev", work: workFolder, "/etc/resolv.conf": "/etc/resolv.conf"}
+	binds := map[string]string{"/sys": "/sys", "/dev": "/dev", work: workFolder, "/etc/resolv.conf": "/etc/resolv.conf"}
 	for from, to := range binds {
 		if err := syscall.Mount(from, filepath.Join(root, to), "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
 			return fmt.Errorf("showing %s as %s in %s: %w", from, to, root, err)
 		}
+	}
+	if err := syscall.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""); err != nil {
+		return fmt.Errorf("mounting proc in %s: %w", root, err)
 	}
 	// What is mounted at / cannot be pivoted away by mkosi's own sandbox in a
 	// plain chroot, so the workshop becomes the real root of this process.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"wellcar.dev/internal/archive"
 	"wellcar.dev/internal/image"
@@ -41,6 +42,10 @@ func newPeer(ctx context.Context, cache archive.Cache, recipe image.Recipe, w wo
 	return p, p.warm(ctx)
 }
 
+// incremental keeps the installed packages between builds. A plain build that
+// knew of that cache would remove it.
+var incremental = []string{"--incremental=yes", "--cache-directory=" + workFolder + "/incremental"}
+
 // warm builds once with the network, unless this was done for the same
 // packages: the packages and the installed tree stay in mkosi's caches.
 func (p *peer) warm(ctx context.Context) error {
@@ -54,7 +59,7 @@ func (p *peer) warm(ctx context.Context) error {
 	if err := errors.Join(os.RemoveAll(stamp), os.RemoveAll(filepath.Join(p.dir, "incremental")), os.Mkdir(filepath.Join(p.dir, "incremental"), 0o755)); err != nil {
 		return err
 	}
-	if _, err := p.mkosi(ctx, "warm", "--cache-only=never", "--incremental=yes"); err != nil {
+	if _, err := p.mkosi(ctx, "warm", slices.Concat(incremental, []string{"--cache-only=never"})...); err != nil {
 		return err
 	}
 	return os.WriteFile(stamp, []byte(want), 0o644)
@@ -70,7 +75,7 @@ func (p *peer) rebuild(ctx context.Context, text string) (usage, error) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return usage{}, fmt.Errorf("changing a file of mkosi's image: %w", err)
 	}
-	return p.mkosi(ctx, "rebuild", "--incremental=yes")
+	return p.mkosi(ctx, "rebuild", incremental...)
 }
 
 func (p *peer) mkosi(ctx context.Context, log string, options ...string) (usage, error) {

@@ -36,7 +36,6 @@ OutputDirectory=` + workFolder + `/out
 [Build]
 BuildSources=
 CacheOnly=always
-CacheDirectory=` + workFolder + `/incremental
 PackageCacheDirectory=` + workFolder + `/packages
 WorkspaceDirectory=` + workFolder + `/workspace
 
@@ -84,7 +83,7 @@ After=ssh.service systemd-networkd.service
 [Service]
 Type=oneshot
 ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --any --timeout=300
-ExecStart=/bin/sh -c 'echo "<5>wellcar: reached ssh" > /dev/kmsg'
+ExecStart=/bin/sh -c 'echo "wellcar: reached ssh" > /dev/console'
 
 [Install]
 WantedBy=multi-user.target
@@ -129,7 +128,7 @@ func (c peerConfig) sources() string {
 
 // write puts the files below dir, whose old configuration it removes.
 func (c peerConfig) write(dir string) error {
-	for _, old := range []string{"mkosi.extra", "mkosi.sandbox", "mkosi.repart"} {
+	for _, old := range []string{"mkosi.extra", "mkosi.sandbox", "mkosi.repart", "workspace"} {
 		if err := os.RemoveAll(filepath.Join(dir, old)); err != nil {
 			return err
 		}

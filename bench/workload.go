@@ -41,7 +41,7 @@ After=docker.service
 [Service]
 Type=oneshot
 ExecStart=/usr/bin/docker version
-ExecStart=/bin/sh -c 'echo "<5>` + dockerMark + `" > /dev/kmsg'
+ExecStart=/bin/sh -c 'echo "` + dockerMark + `" > /dev/console'
 
 [Install]
 WantedBy=multi-user.target
