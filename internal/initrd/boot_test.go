@@ -370,7 +370,7 @@ func TestBootGoesOnWithout(t *testing.T) {
 		log    string
 		first  bool
 	}{
-		"the EFI system partition": {1, "the EFI system partition is unreadable: ", false},
+		"the EFI system partition": {1, "the EFI system partition vda1 is unreadable: ", false},
 		"OEM":                      {6, "/oem is not available: no file system on vda6", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,8 @@ func (b *boot) readESP(context.Context) error {
 	flag, err := b.lookAtESP()
 	b.first = DecideFirstBoot(b.opts.FirstBoot, flag)
 	if err != nil {
-		b.m.Log(kmsg.Error, "the EFI system partition is unreadable: %v; going on, first boot: %v", err, b.first.Run)
+		name := strings.Join(strings.Fields("the EFI system partition "+b.esp.Name), " ")
+		b.m.Log(kmsg.Error, "%s is unreadable: %v; going on, first boot: %v", name, err, b.first.Run)
 	}
 	if b.first.Run {
 		b.m.Log(kmsg.Info, "first boot: %s", b.first.Why)
