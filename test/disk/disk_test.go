@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"testing"
@@ -49,5 +50,40 @@ func TestFlip(t *testing.T) {
 	}
 	if got, err := os.ReadFile(name); err != nil || string(got) != "a\x9dc" {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// Sum must not see how an image is laid out in its file.
+func TestSum(t *testing.T) {
+	dir := t.TempDir()
+	data := make([]byte, 3<<20+5)
+	copy(data[1<<20:], "data")
+	data[len(data)-1] = 1
+	sum := func(data []byte, holes bool) [32]byte {
+		f, err := os.Create(filepath.Join(dir, "file"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		f.Truncate(int64(len(data)))
+		for at := 0; at < len(data); at += 4096 {
+			block := data[at:min(at+4096, len(data))]
+			if !holes || !bytes.Equal(block, make([]byte, len(block))) {
+				f.WriteAt(block, int64(at))
+			}
+		}
+		h := sha256.New()
+		if err := Sum(h, f); err != nil {
+			t.Fatal(err)
+		}
+		return [32]byte(h.Sum(nil))
+	}
+	want := sum(data, false)
+	if sum(data, true) != want {
+		t.Error("holes change the sum")
+	}
+	data[2<<20] = 1
+	if sum(data, true) == want {
+		t.Error("a changed byte does not change the sum")
 	}
 }
