@@ -33,11 +33,30 @@ func ContainerTree(ctx context.Context, in Input, name string) (tree *fstree.Tre
 		b.close()
 		return nil, nil, fmt.Errorf("making the container %s: %w", name, err)
 	}
-	if tree, err = wholeTree(b.pkgs, in.Recipe.Remove); err != nil {
+	if tree, err = wholeTree(b.pkgs, in.Recipe.Remove); err == nil {
+		err = addRuntimeDirs(tree)
+	}
+	if err != nil {
 		b.close()
 		return nil, nil, fmt.Errorf("making the container %s: %w", name, err)
 	}
 	return tree, b.close, nil
+}
+
+// addRuntimeDirs makes the folders that no package brings and programs expect.
+func addRuntimeDirs(tree *fstree.Tree) error {
+	for _, d := range []struct {
+		path string
+		mode uint32
+	}{{"tmp", 0o1777}, {"var/tmp", 0o1777}, {"run", 0o755}, {"root", 0o700}, {"proc", 0o755}, {"sys", 0o755}, {"dev", 0o755}} {
+		if tree.Get(d.path) != nil {
+			continue
+		}
+		if err := tree.Put(fstree.Node{Path: d.path, Kind: fstree.Dir, Mode: d.mode, Origin: "container"}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func wholeTree(pkgs []*unpacked.Package, patterns []string) (*fstree.Tree, error) {
