@@ -21,8 +21,9 @@ var (
 	BootFailed = regexp.MustCompile(`BOOT FAILED: (.+)|Kernel panic - not syncing: (.+)`)
 	// ReachedSSH is said when the network is up and the SSH socket listens.
 	ReachedSSH = regexp.MustCompile(`wellcar: reached ssh\b`)
-	// Rebooted is the first line of each kernel.
-	Rebooted = kernelStart
+	// Rebooted is among the first lines of each boot: of the firmware, the
+	// kernel's EFI stub, or a kernel that shows its messages.
+	Rebooted = regexp.MustCompile(`BdsDxe: starting |EFI stub: |` + kernelStart.String())
 )
 
 // KernelTime reads the time stamp at the start of a kernel message.
