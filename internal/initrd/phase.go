@@ -14,9 +14,9 @@ type Phase struct {
 	Start, End time.Duration
 }
 
-// String is the line in the kernel log: "phase modules 0.412s".
+// String is the line in the kernel log: "phase modules 0.412s, 2.100s after the kernel's start".
 func (p Phase) String() string {
-	return fmt.Sprintf("phase %s %.3fs", p.Name, (p.End - p.Start).Seconds())
+	return fmt.Sprintf("phase %s %.3fs, %.3fs after the kernel's start", p.Name, (p.End - p.Start).Seconds(), p.End.Seconds())
 }
 
 // PhaseFile is where the phases are left for the booted system, as

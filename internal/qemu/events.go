@@ -13,8 +13,8 @@ var (
 	kernelStart  = regexp.MustCompile(`^\[ *\d+\.\d+\] Linux version `)
 	kernelStamp  = regexp.MustCompile(`^\[ *(\d+)\.(\d{6})\] `)
 	initrdStart  = regexp.MustCompile(`Run /init as init process`)
-	initrdPhase  = regexp.MustCompile(`wellcar-init: phase (\S+) (\d+(?:\.\d+)?)s`)
-	systemdStart = regexp.MustCompile(`systemd\[1\]: systemd \S+ running in system mode`)
+	initrdPhase  = regexp.MustCompile(`wellcar-init: phase (\S+) (\d+(?:\.\d+)?)s(?:, (\d+(?:\.\d+)?)s after)?`)
+	systemdStart = regexp.MustCompile(`systemd\[1\]: systemd \S+ running in system mode|^Welcome to `)
 	reached      = regexp.MustCompile(`wellcar: reached (\S+)`)
 
 	// BootFailed is the sentence with which the initrd gives up.
@@ -100,13 +100,35 @@ func (t *Timeline) Observe(l Line) {
 	}
 	if name, took, ok := ParsePhase(l.Text); ok {
 		t.phases = append(t.phases, Span{name, took})
+		t.placePhase(l, took)
 	}
 	switch {
 	case initrdStart.MatchString(l.Text):
 		t.initrd = at
 	case systemdStart.MatchString(l.Text):
-		t.systemd, t.finished = at, true
+		t.finished = true
+		if t.systemd == 0 || stamped {
+			t.systemd = at
+		}
 	}
+}
+
+// placePhase takes the kernel's clock from a phase that tells when it ended,
+// for consoles that show no messages of the kernel.
+func (t *Timeline) placePhase(l Line, took time.Duration) {
+	m := initrdPhase.FindStringSubmatch(l.Text)
+	seconds, err := strconv.ParseFloat(m[3], 64)
+	if err != nil || seconds > 1e6 {
+		return
+	}
+	end := time.Duration(seconds * float64(time.Second))
+	if !t.seen || l.At-end < t.epoch {
+		t.seen, t.epoch = true, l.At-end
+	}
+	if t.initrd == 0 {
+		t.initrd = t.epoch + end - took
+	}
+	t.systemd = t.epoch + end
 }
 
 // Reached is when the image reported a state ("ssh"), since the machine's start.

@@ -340,3 +340,22 @@ func TestStartWithoutTools(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+func TestTimelineWithoutKernelMessages(t *testing.T) {
+	var line Timeline
+	for _, l := range []Line{
+		{At: 5 * time.Second, Text: "wellcar-init: phase mounts 0.5s, 3.0s after the kernel's start"},
+		{At: 6 * time.Second, Text: "wellcar-init: phase provision 0.25s, 4.0s after the kernel's start"},
+		{At: 7 * time.Second, Text: "Welcome to Wellcar Container Linux 0.1.0!"},
+		{At: 30 * time.Second, Text: "wellcar-init: phase mounts 9s, 9s after the kernel's start"},
+	} {
+		line.Observe(l)
+	}
+	want := []Span{
+		{"firmware", 2 * time.Second}, {"kernel", 2500 * time.Millisecond}, {"initrd", 1250 * time.Millisecond},
+		{"provisioning", 250 * time.Millisecond}, {"userspace", 4 * time.Second},
+	}
+	if d := cmp.Diff(want, line.Spans(10*time.Second)); d != "" {
+		t.Error(d)
+	}
+}
