@@ -31,12 +31,12 @@ func reference(t *testing.T, dir string) {
 		deny []string
 	}{
 		{"sgdisk", []string{"--verify", filepath.Join(dir, image.DiskFile)}, []string{"No problems found"}, []string{"Warning", "Caution"}},
-		{"fsck.erofs", []string{p.usr}, []string{"No errors found"}, nil},
+		{"fsck.erofs", []string{"-d3", "--extract", p.usr}, []string{"No errors found"}, nil},
 		{"dump.erofs", []string{"-s", p.usr}, []string{"Filesystem blocksize:", "4096", "Filesystem UUID:"}, nil},
-		{"dump.erofs", []string{"--path=/lib/os-release", p.usr}, []string{"File : /lib/os-release"}, nil},
+		{"dump.erofs", []string{"--path=/lib/os-release", p.usr}, []string{"Path : /lib/os-release", "regular file"}, nil},
 		{"veritysetup", []string{"verify", p.usr, p.usr, p.record.RootHash, "--hash-offset=" + size}, nil, []string{"failed"}},
 		{"veritysetup", []string{"dump", p.usr, "--hash-offset=" + size}, []string{"Hash algorithm:  \tsha256", "Data block size: \t4096"}, nil},
-		{"fsck.fat", []string{"-n", "-v", p.esp}, []string{"files,"}, []string{"differences", "Orphaned", "unused", "Wrong"}},
+		{"fsck.fat", []string{"-n", "-v", p.esp}, []string{"files,"}, []string{"differences", "Orphaned", "Reclaimed", "Wrong"}},
 		{"e2fsck", []string{"-f", "-n", p.oem}, []string{"OEM: "}, []string{"Fix?", "WARNING"}},
 		{"objdump", []string{"-h", filepath.Join(dir, image.UKIFile)}, []string{"pei-x86-64", " .linux ", " .initrd ", " .cmdline ", " .osrel ", " .uname "}, nil},
 	} {
