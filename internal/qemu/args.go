@@ -12,6 +12,16 @@ import (
 // to the kernel's command line (systemd-stub(7), "SMBIOS").
 const stubCmdline = "io.systemd.stub.kernel-cmdline-extra="
 
+// kernelWords are the caller's and what emulation needs: on a busy host an
+// emulated timer ticks too late for the kernel's check of it at boot, which
+// then panics ("IO-APIC + timer doesn't work"). Under KVM the kernel knows.
+func (m Machine) kernelWords() []string {
+	if m.Accel != TCG {
+		return m.KernelArgs
+	}
+	return append([]string{"no_timer_check"}, m.KernelArgs...)
+}
+
 // places are the files of one machine, all prepared before QEMU starts.
 type places struct {
 	code, vars string   // firmware
@@ -49,8 +59,8 @@ func arguments(m Machine, p places) []string {
 	for i, name := range sortedNames(m.FwCfg) {
 		a = append(a, "-fw_cfg", "name="+name+",file="+escape(filepath.Join(p.fwcfg, strconv.Itoa(i))))
 	}
-	if len(m.KernelArgs) > 0 {
-		a = append(a, "-smbios", "type=11,value="+escape(stubCmdline+strings.Join(m.KernelArgs, " ")))
+	if words := m.kernelWords(); len(words) > 0 {
+		a = append(a, "-smbios", "type=11,value="+escape(stubCmdline+strings.Join(words, " ")))
 	}
 	return append(a, m.Extra...)
 }
