@@ -31,14 +31,17 @@ func bench(ctx context.Context, o options) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	if err := s.measureWellcar(ctx); err != nil {
+	ours, err := s.buildWellcar(ctx)
+	if err != nil {
 		s.wellcar.skipAll(err.Error())
 	}
+	theirs := ""
 	if !o.peer {
 		s.peer.skipAll("switched off by -mkosi=false")
-	} else if err := s.measurePeer(ctx); err != nil {
+	} else if theirs, err = s.buildPeer(ctx); err != nil {
 		s.peer.skipAll(err.Error())
 	}
+	s.boot(ctx, ours, theirs)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -69,50 +72,63 @@ func (s *session) prepare() error {
 	return errors.Join(os.WriteFile(s.machines.config, config, 0o644), os.WriteFile(s.keyFile, s.key.PEM, 0o600))
 }
 
-func (s *session) measureWellcar(ctx context.Context) error {
+// buildWellcar measures the builds and returns the path of the disk image, or
+// "" if there is none.
+func (s *session) buildWellcar(ctx context.Context) (string, error) {
 	s.say("wellcar: filling the cache (a build that does not count)")
 	w, err := newWellcar(ctx, s.program, s.recipe, s.cache, filepath.Join(s.cache, "bench", "wellcar"))
 	if err != nil {
-		return err
+		return "", err
 	}
 	for i := range s.runs {
-		s.say("wellcar: run %d of %d", i+1, s.runs)
+		s.say("wellcar: builds %d of %d", i+1, s.runs)
 		if err := w.measure(ctx, s.wellcar, i); err != nil {
-			return err
+			return "", err
 		}
-		s.boot(ctx, s.wellcar, "wellcar", w.disk, "")
 	}
-	return nil
+	return w.disk, nil
 }
 
-func (s *session) measurePeer(ctx context.Context) error {
+// buildPeer is buildWellcar for mkosi.
+func (s *session) buildPeer(ctx context.Context) (string, error) {
 	recipe, err := image.LoadRecipe(os.DirFS(s.recipe))
 	if err != nil {
-		return err
+		return "", err
 	}
 	mirror := archive.Addresses(s.archive, "", archive.HostSources())
 	cache := archive.Cache{Dir: s.cache, Client: archive.Client{Mirror: mirror}}
 	p, err := newPeer(ctx, cache, recipe, s.work, s.key.Line+"\n", s.say)
 	if err != nil {
-		return err
+		return "", err
 	}
 	s.facts = append(s.facts, fact{"mkosi", p.shop.version})
 	for i := range s.runs {
-		s.say("mkosi: run %d of %d", i+1, s.runs)
+		s.say("mkosi: builds %d of %d", i+1, s.runs)
 		if err := p.measure(ctx, s.peer, i); err != nil {
-			return err
+			return "", err
 		}
-		s.boot(ctx, s.peer, "mkosi", p.diskImage(), s.keyFile)
 	}
-	return nil
+	return p.diskImage(), nil
 }
 
-func (s *session) boot(ctx context.Context, to *series, name, disk, key string) {
+// boot starts both images in turn, so that they meet the same conditions.
+func (s *session) boot(ctx context.Context, ours, theirs string) {
 	if !s.boots {
-		to.skipAll("switched off by -boot=false")
+		for _, both := range []*series{s.wellcar, s.peer} {
+			both.skipRows("switched off by -boot=false", rowLogin, rowDocker, rowContainer)
+		}
 		return
 	}
-	s.machines.measure(ctx, to, name, disk, key)
+	for i := range s.runs {
+		if ours != "" {
+			s.say("wellcar: boot %d of %d", i+1, s.runs)
+			s.machines.measure(ctx, s.wellcar, "wellcar", ours, "")
+		}
+		if theirs != "" {
+			s.say("mkosi: boot %d of %d", i+1, s.runs)
+			s.machines.measure(ctx, s.peer, "mkosi", theirs, s.keyFile)
+		}
+	}
 }
 
 func (s *session) say(format string, args ...any) {

@@ -58,6 +58,12 @@ func (s *series) skipAll(why string) { s.why = why }
 
 func (s *series) skipRow(row, why string) { s.skip[row] = why }
 
+func (s *series) skipRows(why string, rows ...string) {
+	for _, row := range rows {
+		s.skipRow(row, why)
+	}
+}
+
 func (s *series) figure(row string) figure {
 	if runs := s.runs[row]; len(runs) > 0 {
 		return figure{Median: median(runs), Runs: runs}

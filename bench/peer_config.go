@@ -51,10 +51,18 @@ RootPassword=
 KernelCommandLine=console=tty0 console=ttyS0,115200n8
 `
 
+// peerBoot spares mkosi's image what Debian would do at a boot and Wellcar
+// does not: auditing to the console, and AppArmor, whose profile docker could
+// not load without a further package.
+const peerBoot = `[Content]
+KernelCommandLine=audit=0 apparmor=0
+`
+
 // files are mkosi's configuration by path.
 func (c peerConfig) files() map[string]string {
 	f := map[string]string{
-		"mkosi.conf": peerSettings + "Packages=\n" + c.packageLines(),
+		"mkosi.conf":             peerSettings + "Packages=\n" + c.packageLines(),
+		"mkosi.conf.d/boot.conf": peerBoot,
 		// Without room left, docker could not store an image.
 		"mkosi.repart/00-esp.conf":  "[Partition]\nType=esp\nFormat=vfat\nCopyFiles=/boot:/\nCopyFiles=/efi:/\nSizeMinBytes=512M\nSizeMaxBytes=512M\n",
 		"mkosi.repart/10-root.conf": "[Partition]\nType=root\nFormat=ext4\nCopyFiles=/\nSizeMinBytes=6G\nSizeMaxBytes=6G\n",
