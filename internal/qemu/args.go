@@ -86,7 +86,7 @@ func diskArguments(m Machine, p places) []string {
 			device = "scsi-hd,bus=scsi0.0,drive=" + id
 		}
 		if i == 0 {
-			device += ",bootindex=0"
+			device += ",bootindex=1" // 0 is a kernel's that Extra names
 		} else {
 			device += ",serial=disk" + strconv.Itoa(i)
 		}

@@ -39,7 +39,7 @@ func TestArguments(t *testing.T) {
 		{"-smp", "2", "-m", "2048"},
 		{"-accel", "tcg,thread=multi,tb-size=512"},
 		{"-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/t/CODE.fd"},
-		{"-drive", "if=none,id=disk0,format=qcow2,discard=unmap,cache=unsafe,file=/d/boot,,1", "-device", "virtio-blk-pci,drive=disk0,bootindex=0"},
+		{"-drive", "if=none,id=disk0,format=qcow2,discard=unmap,cache=unsafe,file=/d/boot,,1", "-device", "virtio-blk-pci,drive=disk0,bootindex=1"},
 		{"-device", "virtio-blk-pci,drive=disk1,serial=disk1"},
 		{"-netdev", "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:0-:80,guestfwd=tcp:10.0.2.100:5000-cmd:'/opt/a b/wellcar' pipe '127.0.0.1:1,,2'"},
 		{"-netdev", "user,id=net1,net=10.0.3.0/24", "-device", "virtio-net-pci,netdev=net1,romfile=,mac=52:54:00:12:34:57"},
@@ -64,7 +64,7 @@ func TestArgumentsOfOtherBuses(t *testing.T) {
 	p.tpm = "/d/tpm"
 	got := arguments(m, p)
 	for _, want := range [][]string{
-		{"-accel", "kvm", "-cpu", "max"}, {"-device", "scsi-hd,bus=scsi0.0,drive=disk0,bootindex=0"},
+		{"-accel", "kvm", "-cpu", "max"}, {"-device", "scsi-hd,bus=scsi0.0,drive=disk0,bootindex=1"},
 		{"-tpmdev", "emulator,id=tpm0,chardev=tpm0", "-device", "tpm-crb,tpmdev=tpm0"},
 		{"-drive", "if=none,id=disk0,format=qcow2,discard=unmap,cache=writeback,file=/d/boot,,1"},
 	} {
