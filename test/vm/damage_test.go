@@ -24,8 +24,8 @@ func TestCorruptUsr(t *testing.T) {
 	vm := r.start(qemu.Machine{Image: name, Persist: true, KernelArgs: []string{"panic=5"}})
 	r.says(vm, 0, `device-mapper: verity: .*data block \d+ is corrupted`)
 	r.says(vm, 0, `Kernel panic - not syncing: dm-verity device corrupted`)
+	r.says(vm, 0, `Rebooting in 5 seconds`)
 	mark := vm.Serial.Mark()
-	r.says(vm, mark, `Rebooting in 5 seconds`)
 	r.says(vm, mark, `^BdsDxe: starting Boot`)
 }
 

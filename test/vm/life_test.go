@@ -42,7 +42,7 @@ var (
 	noFailed  = check{"failed units", "systemctl list-units --failed --plain --no-legend", ``, 0}
 )
 
-// rootSize is a check of the size of / and of its file system's share of it.
+// rootSize is a check of the room in /, in bytes.
 func rootSize(least int64) check {
 	return check{"size of ROOT", fmt.Sprintf(`size=$(findmnt --noheadings --bytes --output SIZE /); [ "$size" -gt %d ] || echo "$size"`, least), ``, 0}
 }
@@ -59,7 +59,7 @@ func (r *rig) firstLife(name string) gpt.Table {
 		{"writing to USR-A's device", "sudo dd if=/dev/zero of=/dev/mapper/usr bs=4096 count=1 conv=fsync", `.*(Operation not permitted|Read-only file system).*`, 1},
 		{"disk GUID", "lsblk --nodeps --noheadings --output PTUUID /dev/vda", guid, 0},
 		machineID,
-		rootSize(6 * gib),
+		rootSize(5 * gib),
 		{"first-boot flag", "sudo test -e /boot/flatcar/first_boot", ``, 1},
 		{"the automount", "sudo ls /boot/EFI/BOOT", `BOOTX64.EFI`, 0},
 		noFailed,
@@ -81,7 +81,7 @@ func (r *rig) secondLife(name string) gpt.Table {
 	r.says(vm, 0, `wellcar-init: vda: table grown from 12288 to 14336 MiB, partition 9 grown to \d+ MiB`)
 	r.says(vm, 0, `wellcar-init: there is no root file system: making a new one on vda9; .*flatcar\.first_boot=1`)
 	r.onConsole(vm, []check{
-		rootSize(8 * gib),
+		rootSize(7 * gib),
 		machineID,
 		{"its own GUID", "lsblk --nodeps --noheadings --output PTUUID /dev/vda", guid, 0},
 		{"provisioning", "wellcard report", `This boot provisioned nothing.*`, 0},

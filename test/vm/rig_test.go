@@ -150,12 +150,14 @@ func (r *rig) onConsole(vm *qemu.VM, checks []check) {
 		defer mu.Unlock()
 		lines = append(lines, l.Text)
 	})
-	r.says(vm, 0, `core@\S+ \S+ \$ `)
+	const prompt = `core@\S+ \S+ \$ $`
+	r.says(vm, 0, prompt)
 	for i, c := range checks {
 		mark := vm.Serial.Mark()
 		_, err := fmt.Fprintf(vm.Serial, " echo '<'%d; (%s) 2>&1; echo $?'>'%d\n", i, c.command, i)
 		r.must(err)
 		r.says(vm, mark, fmt.Sprintf(`^\d+>%d$`, i))
+		r.says(vm, mark, prompt) // what is typed before it would mix with the output
 		mu.Lock()
 		output, code := between(lines, i)
 		mu.Unlock()
