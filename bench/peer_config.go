@@ -68,7 +68,7 @@ func (c peerConfig) files() map[string]string {
 		"mkosi.repart/10-root.conf": "[Partition]\nType=root\nFormat=ext4\nCopyFiles=/\nSizeMinBytes=6G\nSizeMaxBytes=6G\n",
 		// The same services as in Wellcar, not all that Debian would start.
 		"mkosi.extra/usr/lib/systemd/system-preset/00-bench.preset": c.presets(),
-		"mkosi.extra/etc/systemd/network/50-dhcp.network":           "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n",
+		"mkosi.extra/etc/systemd/network/50-dhcp.network":           "[Match]\nName=en*\n\n[Network]\nDHCP=yes\n",
 		"mkosi.extra/usr/lib/sysusers.d/core.conf":                  "u core 500 \"User\" /home/core /bin/bash\n",
 		"mkosi.extra/home/core/.ssh/authorized_keys":                c.key,
 		"mkosi.extra/etc/systemd/system/bench-ssh.service":          reachedUnit,
