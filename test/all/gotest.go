@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -21,12 +22,12 @@ type event struct {
 
 // goTests runs the Go tests of some packages against the reference tools and
 // prints what failed and why something was skipped.
-func goTests(ctx context.Context, packages string, env ...string) (tally, error) {
+func goTests(ctx context.Context, packages []string, env ...string) (tally, error) {
 	dir, err := toolsDir(ctx)
 	if err != nil {
 		return tally{}, err
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-timeout", "40m", packages)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-timeout", "40m"}, packages...)...)
 	cmd.Env = append(os.Environ(), append(env, "WELLCAR_TOOLS="+dir, "WELLCAR_TOOLS_REQUIRED=1")...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -38,6 +39,18 @@ func goTests(ctx context.Context, packages string, env ...string) (tally, error)
 	}
 	t, parseErr := count(out, os.Stdout)
 	return t, errors.Join(parseErr, cmd.Wait())
+}
+
+// plainPackages are all but those of tests that boot machines, which have a
+// step of their own.
+func plainPackages(ctx context.Context) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "./...").Output()
+	if err != nil {
+		return nil, fmt.Errorf("listing the packages: %w", err)
+	}
+	return slices.DeleteFunc(strings.Fields(string(out)), func(name string) bool {
+		return strings.HasSuffix(name, machinePackage[1:])
+	}), nil
 }
 
 // count reads events, counts top-level tests and prints the output of those

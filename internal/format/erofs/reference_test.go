@@ -32,7 +32,7 @@ func TestAgainstFsck(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "out")
-	if msg, err := tooltest.Command(t, "fsck.erofs", "--no-preserve-owner", "--extract="+out, image).CombinedOutput(); err != nil {
+	if msg, err := tooltest.Command(t, "fsck.erofs", "--no-preserve-owner", "--preserve-perms", "--extract="+out, image).CombinedOutput(); err != nil {
 		t.Fatalf("fsck.erofs: %v\n%s", err, msg)
 	}
 	want, got := views(t, tree), extracted(t, out)
