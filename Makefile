@@ -4,7 +4,7 @@ export CGO_ENABLED = 0
 export GOFLAGS = -trimpath -buildvcs=false
 LDFLAGS = -ldflags="-s -w -buildid="
 
-.PHONY: build run test clean
+.PHONY: build run test bench clean
 
 build:
 	go build $(LDFLAGS) -o bin/ ./cmd/...
@@ -14,6 +14,10 @@ run: build
 
 test: build
 	go run ./test/all
+
+# Measures against mkosi; see docs/benchmarks.md.
+bench: build
+	go run ./bench $(ARGS)
 
 clean:
 	rm -rf bin out
