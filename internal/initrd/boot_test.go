@@ -286,7 +286,7 @@ func TestFirstAndSecondBoot(t *testing.T) {
 		t.Errorf("ended: %s", end)
 	}
 	f.expect("load ext4", "load virtio_blk", "resize /dev/vda 9 48+11 MiB", "verity usr /dev/vda4",
-		"mount erofs /dev/mapper/usr on /usr (ro,nodev)", "mkfs.ext4", "mount ext4 /dev/vda9 on /sysroot", "mount bind /usr on /sysroot/usr",
+		"mount erofs /dev/mapper/usr on /usr (ro)", "mkfs.ext4", "mount ext4 /dev/vda9 on /sysroot", "mount bind /usr on /sysroot/usr",
 		"mount overlay", "mount ext4 /dev/vda6 on /sysroot/oem", "wellcard provision --root /sysroot --platform aws",
 		"load vfat", "mount vfat /dev/vda1 on /run/wellcar/esp (nosuid", "unmount /run/wellcar/esp")
 	if got := f.table().DiskGUID; got != (gpt.GUID{0xaa}) {

@@ -206,5 +206,7 @@ func (b *boot) openUsr(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening /usr on %s: %w", b.slot.Device.Name, err)
 	}
-	return b.m.Mount(mount.Mount{Source: path, Target: usrDir, Type: "erofs", Flags: unix.MS_RDONLY | unix.MS_NODEV})
+	// Without nodev, as on Flatcar: runc cannot repeat a locked nodev when it binds
+	// a file of /usr into a container with user namespaces (docker run --init).
+	return b.m.Mount(mount.Mount{Source: path, Target: usrDir, Type: "erofs", Flags: unix.MS_RDONLY})
 }
