@@ -3,6 +3,7 @@ package qemu
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -12,14 +13,26 @@ import (
 // to the kernel's command line (systemd-stub(7), "SMBIOS").
 const stubCmdline = "io.systemd.stub.kernel-cmdline-extra="
 
-// kernelWords are the caller's and what emulation needs: on a busy host an
-// emulated timer ticks too late for the kernel's check of it at boot, which
-// then panics ("IO-APIC + timer doesn't work"). Under KVM the kernel knows.
+// kernelWords are the caller's and what emulation needs. Under KVM the kernel
+// knows by itself.
 func (m Machine) kernelWords() []string {
 	if m.Accel != TCG {
 		return m.KernelArgs
 	}
-	return append([]string{"no_timer_check"}, m.KernelArgs...)
+	return append(slices.Clone(emulatedWords), m.KernelArgs...)
+}
+
+// emulatedWords make up for a busy host, on which an emulated timer ticks too
+// late and the kernel measures the rate of the local APIC's wrongly.
+var emulatedWords = []string{
+	// The kernel panics when its check of the timer at boot fails ("IO-APIC +
+	// timer doesn't work").
+	"no_timer_check",
+	// An idle kernel sleeps for half the time in which the PM timer wraps
+	// (4.7 s). With a rate that is wrong by two it sleeps for all of it, takes
+	// the time that passed for none, and its clock stands still for ever. A tick
+	// on idle CPUs too keeps every sleep short.
+	"nohz=off",
 }
 
 // places are the files of one machine, all prepared before QEMU starts.
