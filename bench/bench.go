@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"wellcar.dev/internal/archive"
@@ -135,21 +136,22 @@ func (s *session) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }
 
-// machineFacts describe the machine that everything was measured on.
+// machineFacts describe the machine that everything is measured on.
 func machineFacts() []fact {
 	facts := []fact{{"processors", fmt.Sprint(runtime.NumCPU())}, {"accelerator", "TCG, 2 virtual processors, 2048 MiB"}}
-	if load := loadAverage(); load != "" {
-		facts = append(facts, fact{"load average at the start", load})
-	}
-	return facts
-}
-
-// loadAverage is that of the last minute where the system tells it.
-func loadAverage() string {
 	data, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
-		return ""
+		return facts // not Linux
 	}
-	load, _, _ := strings.Cut(string(data), " ")
-	return load
+	return append(facts, fact{"load average at the start", busy(string(data), runtime.NumCPU())})
+}
+
+// busy reads the first number of /proc/loadavg and warns if other work takes
+// more than a quarter of the processors.
+func busy(loadavg string, processors int) string {
+	text, _, _ := strings.Cut(loadavg, " ")
+	if load, err := strconv.ParseFloat(text, 64); err == nil && load > float64(processors)/4 {
+		return text + " (other work runs here: all times are too long, and ratios are rough)"
+	}
+	return text
 }

@@ -19,6 +19,15 @@ func TestMedian(t *testing.T) {
 	}
 }
 
+func TestBusy(t *testing.T) {
+	if got := busy("0.40 1.00 2.00 1/200 4242\n", 2); got != "0.40" {
+		t.Errorf("a quiet machine: %q", got)
+	}
+	if got := busy("0.60 1.00 2.00 1/200 4242\n", 2); !strings.HasPrefix(got, "0.60 (other work") {
+		t.Errorf("a busy machine: %q", got)
+	}
+}
+
 func TestJudge(t *testing.T) {
 	known := func(v float64) figure { return figure{Median: v, Runs: []float64{v}} }
 	skipped := figure{Skip: "no reason"}
