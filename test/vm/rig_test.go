@@ -152,6 +152,7 @@ func (r *rig) onConsole(vm *qemu.VM, checks []check) {
 	})
 	const prompt = `core@\S+ \S+ \$ $`
 	r.says(vm, 0, prompt)
+	r.says(vm, 0, `wellcar: reached ssh`) // the last that the system says there by itself
 	for i, c := range checks {
 		mark := vm.Serial.Mark()
 		_, err := fmt.Fprintf(vm.Serial, " echo '<'%d; (%s) 2>&1; echo $?'>'%d\n", i, c.command, i)
@@ -176,7 +177,12 @@ func between(lines []string, i int) (output string, code int) {
 		if n, err := fmt.Sscanf(l, "%d>"+fmt.Sprint(i), &code); n == 1 && err == nil {
 			return strings.Join(out, "\n"), code
 		}
-		out = append(out, l)
+		if !fromKernel.MatchString(l) {
+			out = append(out, l)
+		}
 	}
 	return strings.Join(out, "\n"), -1
 }
+
+// fromKernel are the lines that the kernel puts between those of a shell.
+var fromKernel = regexp.MustCompile(`^\[ *\d+\.\d+\] |^wellcar: reached `)
