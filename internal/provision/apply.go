@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -38,6 +39,9 @@ type Target struct {
 	// Run runs a program of the target with the target as its root directory
 	// and returns its stdout. Nil: no program can be run.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
+	// Fetch gets contents that are not embedded in the config. Nil: a step
+	// that needs it fails.
+	Fetch Fetcher
 	// Step hears of each step that ended. May be nil.
 	Step   func(index int, s Step, r StepResult)
 	BootID string           // of the boot that provisions
@@ -78,15 +82,21 @@ type machine struct {
 	presets map[string]bool // lines of the preset file; nil: not read yet
 }
 
-// Apply takes the steps of a plan in order and stops at the first that fails,
-// with a *StepError. In the end everything is on the disk, also after a failure.
+// Apply takes the steps of all stages; see ApplyStages.
 func Apply(ctx context.Context, p Plan, t Target) error {
+	return ApplyStages(ctx, p, t, Stages...)
+}
+
+// ApplyStages takes the steps of some stages of a plan in order and stops at
+// the first that fails, with a *StepError. In the end everything is on the
+// disk, also after a failure. Step indexes are those of the plan.
+func ApplyStages(ctx context.Context, p Plan, t Target, stages ...Stage) error {
 	m := &machine{Target: t}
 	if m.Now == nil {
 		m.Now = time.Now
 	}
-	err := m.steps(ctx, p.Steps)
-	if t.NoSync {
+	err := m.steps(ctx, p.Steps, stages)
+	if t.NoSync || t.Files == nil {
 		return err
 	}
 	if syncErr := m.Files.Sync(); err == nil {
@@ -95,9 +105,12 @@ func Apply(ctx context.Context, p Plan, t Target) error {
 	return err
 }
 
-func (m *machine) steps(ctx context.Context, steps []Step) error {
+func (m *machine) steps(ctx context.Context, steps []Step, stages []Stage) error {
 	ordered := false
 	for i := 0; i < len(steps); i++ {
+		if !slices.Contains(stages, steps[i].Stage) {
+			continue
+		}
 		// The order of nodes depends on the links of the target, which the
 		// steps before them (users with homes) may have made.
 		if _, isNode := steps[i].Action.(noder); isNode && !ordered {

@@ -11,13 +11,17 @@ type Stage string
 
 // The stages in their order.
 const (
-	StageFetch  Stage = "fetch"
-	StageKargs  Stage = "kargs"
-	StageDisks  Stage = "disks"
-	StageMount  Stage = "mount"
-	StageFiles  Stage = "files"
-	StageUmount Stage = "umount"
+	StageFetchOffline Stage = "fetch-offline" // find the config without a network
+	StageFetch        Stage = "fetch"         // find it, with all that it refers to
+	StageKargs        Stage = "kargs"
+	StageDisks        Stage = "disks"
+	StageMount        Stage = "mount"
+	StageFiles        Stage = "files"
+	StageUmount       Stage = "umount"
 )
+
+// Stages are all stages in their order.
+var Stages = []Stage{StageFetchOffline, StageFetch, StageKargs, StageDisks, StageMount, StageFiles, StageUmount}
 
 // Step is one thing to do.
 type Step struct {
