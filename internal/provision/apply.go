@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sort"
 	"time"
@@ -24,6 +25,9 @@ type Files interface {
 	MkdirAll(name string, perm uint32) error
 	WriteFile(name string, data []byte, m rootfs.Meta) error
 	AppendFile(name string, data []byte, perm uint32) error
+	WriteFrom(name string, m rootfs.Meta, write func(io.Writer) error) error
+	AppendFrom(name string, perm uint32, write func(io.Writer) error) error
+	ReadTo(name string, w io.Writer) error
 	Symlink(target, name string) error
 	Link(old, name string) error
 	Chown(name string, uid, gid int) error
@@ -135,6 +139,10 @@ func (m *machine) step(ctx context.Context, i int, s Step) error {
 	}
 	r.Duration = time.Since(start)
 	if r.Err != nil {
+		var placed *placedError
+		if errors.As(r.Err, &placed) && !placed.at.IsZero() {
+			s.At = placed.at
+		}
 		r.Outcome, r.Err = Failed, &StepError{s, r.Err}
 	}
 	if m.Step != nil {

@@ -439,3 +439,59 @@ func BigConfig(files, units int) string {
 	}
 	return `{"ignition":{"version":"3.4.0"},"storage":{"files":[` + strings.Join(f, ",\n") + `]},"systemd":{"units":[` + strings.Join(u, ",\n") + `]}}`
 }
+
+func TestApplyFetches(t *testing.T) {
+	const sha = "sha256-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" // of x
+	text := storage(`"files":[
+{"path":"/d/new","contents":{"source":"http://h/x","verification":{"hash":"` + sha + `"}}},
+{"path":"/dir","overwrite":true,"contents":{"source":"http://h/x"}},
+{"path":"/log","append":[{"source":"http://h/x"},{"source":"data:,y"}]}]`)
+	g := newGuest(t, map[string]string{"dir/full": "1", "log": "0"})
+	w := newWeb(map[string]string{"http://h/x": "x"})
+	g.target.Fetch = w
+	g.mustApply(text)
+	g.want("d/new", "0644 x")
+	g.want("dir", "0644 x")
+	g.want("log", "0644 0xy")
+}
+
+func TestApplyFetchKeepsEqual(t *testing.T) {
+	g := newGuest(t, map[string]string{"same": "x", "other": "y"})
+	g.target.Fetch = newWeb(map[string]string{"http://h/x": "x"})
+	g.mustApply(storage(`"files":[{"path":"/same","contents":{"source":"http://h/x"}}]`))
+	err := g.apply(storage(`"files":[{"path":"/other","contents":{"source":"http://h/x"}}]`))
+	if err == nil || !strings.Contains(err.Error(), "other contents already") {
+		t.Error(err)
+	}
+}
+
+func TestApplyFailedFetchLeavesNothing(t *testing.T) {
+	hash := `"verification":{"hash":"sha256-` + strings.Repeat("0", 64) + `"}`
+	for name, tc := range map[string]struct{ file, want string }{
+		"cut, new":     {`{"path":"/d/x","contents":{` + "\n" + `"source":"http://h/cut"}}`, "c.ign:2:10: cannot write file /d/x: fetching http://h/cut: the connection broke"},
+		"cut, old":     {`{"path":"/old","overwrite":true,"contents":{"source":"http://h/cut"}}`, "c.ign:1:106: cannot write file /old: fetching http://h/cut: the connection broke"},
+		"cut, append":  {`{"path":"/old","append":[{"source":"http://h/cut"}]}`, "c.ign:1:88: cannot append to file /old: fetching http://h/cut: the connection broke"},
+		"cut, compare": {`{"path":"/old","contents":{"source":"http://h/cut"}}`, "c.ign:1:89: cannot write file /old: fetching http://h/cut: the connection broke"},
+		"wrong hash":   {`{"path":"/d/x","contents":{"source":"http://h/x",` + "\n" + hash + `}}`, "c.ign:2:24: cannot write file /d/x: fetching http://h/x: the content has another sha256: 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"},
+		"missing":      {`{"path":"/d/x","contents":{"source":"http://h/none"}}`, "c.ign:1:89: cannot write file /d/x: fetching http://h/none: not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(t, map[string]string{"old": "old", "d/": ""})
+			g.target.Fetch = newWeb(map[string]string{"http://h/x": "x", "http://h/cut": "half..."})
+			if diff := cmp.Diff(tc.want, fmt.Sprint(g.apply(storage(`"files":[`+tc.file+`]`)))); diff != "" {
+				t.Error(diff)
+			}
+			g.want("old", "0644 old")
+			left, _ := filepath.Glob(filepath.Join(g.dir, "*", ".*"))
+			more, _ := filepath.Glob(filepath.Join(g.dir, "d", "*"))
+			if len(left)+len(more) > 0 {
+				t.Errorf("left behind: %q %q", left, more)
+			}
+		})
+	}
+	g := newGuest(t, nil)
+	err := g.apply(storage(`"files":[{"path":"/x","contents":{"source":"http://h/x"}}]`))
+	if !errors.Is(err, provision.ErrNeedsNetwork) {
+		t.Error(err)
+	}
+}

@@ -1,12 +1,15 @@
 package provision
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
+	"strings"
 
 	"wellcar.dev/internal/sys/rootfs"
 )
@@ -65,15 +68,18 @@ func (a *MakeDirectory) do(ctx context.Context, m *machine) (Outcome, error) {
 }
 
 func (a *WriteFile) do(ctx context.Context, m *machine) (Outcome, error) {
-	was, err := m.prepare(&a.Node)
+	was, err := m.look(a.Path)
 	if err != nil {
 		return Failed, err
 	}
-	if was.exists && !was.Regular() {
+	if a.Overwrite || !was.exists {
+		return m.create(ctx, a)
+	}
+	if !was.Regular() {
 		return Failed, fmt.Errorf("there is %s already; set overwrite to replace it", thing(was.Info))
 	}
-	if was.exists && a.Content != nil {
-		same, err := m.same(a.Path, was.Info, a.Content)
+	if a.Content != nil {
+		same, err := m.same(ctx, a.Path, a.Content)
 		if err != nil {
 			return Failed, err
 		}
@@ -81,31 +87,50 @@ func (a *WriteFile) do(ctx context.Context, m *machine) (Outcome, error) {
 			return Failed, errors.New("there is a file with other contents already; set overwrite to replace it")
 		}
 	}
-	if was.exists {
-		return m.access(ctx, &a.Node, was, defaultFileMode)
-	}
-	return m.create(ctx, a)
+	return m.access(ctx, &a.Node, was, defaultFileMode)
 }
 
-// create writes a file that is not there with its final owner and mode.
+// create writes a file with its final owner and mode. What is there goes once
+// all of the content has come.
 func (m *machine) create(ctx context.Context, a *WriteFile) (Outcome, error) {
 	uid, gid, err := m.owner(ctx, &a.Node, found{})
 	if err != nil {
 		return Failed, err
 	}
-	var data []byte
-	if a.Content != nil {
-		data = a.Content.Bytes()
-	}
-	return Done, m.Files.WriteFile(a.Path, data, rootfs.Meta{Perm: modeOf(a.Mode, defaultFileMode), UID: uid, GID: gid})
+	meta := rootfs.Meta{Perm: modeOf(a.Mode, defaultFileMode), UID: uid, GID: gid}
+	return Done, m.Files.WriteFrom(a.Path, meta, func(w io.Writer) error {
+		if a.Content != nil {
+			if err := a.Content.WriteTo(ctx, m.Fetch, w); err != nil {
+				return err
+			}
+		}
+		if !a.Overwrite {
+			return nil
+		}
+		return m.Files.RemoveAll(a.Path)
+	})
 }
 
-func (m *machine) same(name string, was rootfs.Info, c *Content) (bool, error) {
-	if was.Size != int64(c.Size()) {
-		return false, nil
+// same compares a file with a content. One without an announced hash is
+// fetched for it.
+func (m *machine) same(ctx context.Context, name string, c *Content) (bool, error) {
+	r, remote := c.Remote()
+	if !remote {
+		r.Hash = "sha256-" + c.SHA256()
 	}
-	data, err := m.Files.ReadFile(name)
-	return err == nil && bytes.Equal(data, c.Bytes()), err
+	sum, _, want, err := newSum(r.Hash)
+	if err != nil {
+		return false, err
+	}
+	if want == "" {
+		fetched := sha256.New()
+		if err := c.WriteTo(ctx, m.Fetch, fetched); err != nil {
+			return false, err
+		}
+		want = hex.EncodeToString(fetched.Sum(nil))
+	}
+	err = m.Files.ReadTo(name, sum)
+	return strings.EqualFold(hex.EncodeToString(sum.Sum(nil)), want), err
 }
 
 // access sets owner, then mode. What was there keeps what is not set.
@@ -127,8 +152,10 @@ func (m *machine) access(ctx context.Context, n *Node, was found, mode uint32) (
 	return Done, m.Files.Chmod(n.Path, perm)
 }
 
-func (a *AppendFile) do(_ context.Context, m *machine) (Outcome, error) {
-	return Done, m.Files.AppendFile(a.Path, a.Content.Bytes(), defaultFileMode)
+func (a *AppendFile) do(ctx context.Context, m *machine) (Outcome, error) {
+	return Done, m.Files.AppendFrom(a.Path, defaultFileMode, func(w io.Writer) error {
+		return a.Content.WriteTo(ctx, m.Fetch, w)
+	})
 }
 
 func (a *Link) do(ctx context.Context, m *machine) (Outcome, error) {

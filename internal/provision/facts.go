@@ -38,7 +38,7 @@ func DefaultFacts() Facts {
 func Gather(ctx context.Context, c Config, t Target) (Facts, error) {
 	f := Facts{Users: map[string]Account{}, Groups: map[string]int{}}
 	m := &machine{Target: t}
-	c, _ = c.resolve() // what stands in the way is told by Plan
+	c, _ = c.Render(ctx, nil) // what stands in the way is told by Plan
 	for _, u := range c.Ignition.Passwd.Users {
 		if a, ok, err := m.user(ctx, u.Name); err != nil {
 			return f, err

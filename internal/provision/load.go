@@ -29,6 +29,10 @@ type Config struct {
 	// alone is not. Load sets it.
 	UserProvided bool
 
+	// Referenced are the addresses of the configs that Render brought in, in
+	// the order they were read.
+	Referenced []string
+
 	at locator
 }
 

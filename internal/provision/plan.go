@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"context"
 	"encoding/json"
 
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
@@ -53,10 +54,11 @@ type Plan struct {
 }
 
 // Plan works out the steps of a config for a machine that facts describe. It
-// touches nothing. The error, if any, is a Report with all that stands in
+// touches and fetches nothing: Render must have brought in what the config
+// refers to, unless that is embedded. The error, if any, is a Report with all that stands in
 // the way, and then there is no plan.
 func (c Config) Plan(facts Facts) (Plan, error) {
-	c, report := c.resolve()
+	c, report := c.Render(context.Background(), nil)
 	if report.Err() != nil {
 		return Plan{}, report.sorted()
 	}
@@ -124,7 +126,8 @@ func (b *builder) refuse() {
 	}
 }
 
-// content decodes a resource, or reports why not and returns nil.
+// content decodes a resource, or takes note of one to fetch, or reports why
+// not and returns nil.
 func (b *builder) content(res types.Resource, p Path) *Content {
 	content, problem := b.Config.content(res, p)
 	if problem != nil {

@@ -7,14 +7,14 @@
 // variant flatcar through a Translator (package provision/butane), which the
 // programs of the image leave out. This slice plans groups, users, SSH keys,
 // directories, files, links, units and presets; what it cannot do yet (disks,
-// file systems, LUKS, RAID, kernel arguments, fetching over a network, specs
-// 1 and 2) it refuses with the place, before the first change.
+// file systems, LUKS, RAID, kernel arguments, specs 1 and 2) it refuses with the place, before the first change.
 //
 // The contract is that of coreos/ignition: see docs "stages", sections files,
 // units and users of its operator notes and the configuration specifications,
 // https://coreos.github.io/ignition/specs/.
 //
 //	config, report := provision.Load("config.ign", data, provision.LoadOptions{})
+//	config, report = config.Render(ctx, fetcher)
 //	plan, err := config.Plan(provision.DefaultFacts())
 //	err = provision.Apply(ctx, plan, target)
 package provision
@@ -26,7 +26,8 @@ import (
 )
 
 // Position is a place in a text of the user. Line and Column count from 1; 0
-// means unknown.
+// means unknown. The name of a text that another one refers to begins with the
+// place of the reference: my.bu:7:17 > https://example.org/child.ign.
 type Position struct {
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line,omitempty"`
@@ -64,6 +65,7 @@ type Problem struct {
 	Position
 	Path   string `json:"path,omitempty"`   // element, as storage.files[0].path
 	Remedy string `json:"remedy,omitempty"` // what to do, as an order
+	Cause  error  `json:"-"`                // what happened, if it was not read from the text
 }
 
 // String is one line: position, message, remedy.
@@ -93,6 +95,17 @@ func (r Report) Err() error {
 		}
 	}
 	return nil
+}
+
+// Unwrap gives the causes of the errors.
+func (r Report) Unwrap() []error {
+	var out []error
+	for _, p := range r {
+		if p.Severity == Error && p.Cause != nil {
+			out = append(out, p.Cause)
+		}
+	}
+	return out
 }
 
 // Error is the first error's line, and how many more there are.

@@ -91,8 +91,8 @@ func TestBroken(t *testing.T) {
 		"wrong hash":    {v + ` "storage":{"files":[{"path":"/x","contents":{"source":"data:,a","verification":{"hash":"sha256-` + strings.Repeat("0", 64) + `"}}}]}}`, `c.ign:2:89: file /x: the content has another sha256: ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb; correct the hash; it is that of the uncompressed content`},
 		"not gzip":      {v + ` "storage":{"files":[{"path":"/x","contents":{"source":"data:,abc","compression":"gzip"}}]}}`, `c.ign:2:82: file /x: the content is not gzip: unexpected EOF; correct the embedded content`},
 		"scheme":        {v + ` "storage":{"files":[{"path":"/x","contents":{"source":"gopher://x"}}]}}`, `c.ign:2:56: file /x: nothing is known about this kind of source; use http, https, tftp, s3, gs or data`},
-		"http":          {v + ` "storage":{"files":[{"path":"/x","contents":{"source":"http://example.org/x"}}]}}`, `c.ign:2:56: file /x: not supported yet: source scheme http (needs network); embed the content: in Butane with local or inline`},
-		"http config":   {`{"ignition":{"version":"3.4.0","config":{"replace":{"source":"https://example.org/x"}}}}`, `c.ign:1:62: not supported yet: source scheme https (needs network); embed the content: in Butane with local or inline`},
+		"s3 packed":     {v + ` "storage":{"files":[{"path":"/x","contents":{"source":"s3://b/x","compression":"gzip"}}]}}`, `c.ign:2:81: file /x: content from S3 cannot be unpacked; store it uncompressed, and drop compression`},
+		"http config":   {`{"ignition":{"version":"3.4.0","config":{"replace":{"source":"https://example.org/x"}}}}`, `c.ign:1:62: fetching https://example.org/x: it needs a network; embed it, or give it a network`},
 		"bad child":     {`{"ignition":{"version":"3.4.0","config":{"merge":[{"source":"data:,%7B"}]}}}`, `c.ign:1:51: the config that ignition.config.merge[0] embeds: the text is not valid JSON: unexpected end of JSON input; look for a missing or extra comma, quote or bracket there or just before`},
 		"unit name":     {v + ` "systemd":{"units":[{"name":"a.conf"}]}}`, `c.ign:2:30: unit a.conf: the name has no suffix of a unit; end it with .service, .timer, .mount or the like`},
 		"unit folder":   {v + ` "systemd":{"units":[{"name":"../../a.service"}]}}`, `c.ign:2:30: unit ../../a.service: this is no name of a file; write the name without folders and spaces`},
@@ -145,8 +145,8 @@ func TestStrict(t *testing.T) {
 }
 
 func TestSourceNamesUsersLines(t *testing.T) {
-	bad := `{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/a"},{"path":"/b","contents":{"source":"http://x"}}]}}`
-	text := "variant: flatcar\nstorage:\n  files:\n    - path: /a\n    - path: /b\n      contents:\n        source: http://x\n"
+	bad := `{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/a"},{"path":"/b","contents":{"source":"gopher://x"}}]}}`
+	text := "variant: flatcar\nstorage:\n  files:\n    - path: /a\n    - path: /b\n      contents:\n        source: gopher://x\n"
 	byName := provision.NewSource("my.bu", []byte(text), nil)
 	exact := provision.NewSource("my.bu", []byte(text), provision.Positions{
 		"storage.files[1].contents.source": {File: "my.bu", Line: 7, Column: 17},
@@ -158,7 +158,7 @@ func TestSourceNamesUsersLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := firstProblem("fw_cfg", bad, provision.LoadOptions{Source: decoded})
-		if !strings.HasPrefix(got, "my.bu:7:17: file /b: not supported yet") {
+		if !strings.HasPrefix(got, "my.bu:7:17: file /b: nothing is known") {
 			t.Error(got)
 		}
 	}

@@ -23,6 +23,18 @@ func (r *Root) ReadFile(name string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+// ReadTo is ReadFile for files that need not fit into memory.
+func (r *Root) ReadTo(name string, w io.Writer) error {
+	fd, err := r.openLast(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), path.Clean("/"+name))
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}
+
 func (r *Root) openLast(name string, flags int, mode uint32) (int, error) {
 	fd := -1
 	err := r.within("open", name, func(dir int, base string) (err error) {
@@ -69,16 +81,29 @@ func (r *Root) MkdirAll(name string, perm uint32) error {
 	return nil
 }
 
-// WriteFile makes a file that is complete from the moment it appears: data
-// goes to a temporary file beside it, which then takes the name and with it
-// the place of any file or link there. The parent directory must exist.
+// WriteFile is WriteFrom for data in memory.
 func (r *Root) WriteFile(name string, data []byte, m Meta) error {
+	return r.WriteFrom(name, m, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteFrom makes a file that is complete from the moment it appears: write
+// fills a temporary file beside it, which then takes the name and with it the
+// place of any file or link there. If write fails, nothing is left of it, and
+// its error is returned as it is. The parent directory must exist.
+func (r *Root) WriteFrom(name string, m Meta, write func(io.Writer) error) error {
+	return asItIs(&write, func() error { return r.writeFrom(name, m, write) })
+}
+
+func (r *Root) writeFrom(name string, m Meta, write func(io.Writer) error) error {
 	return r.within("write", name, func(dir int, base string) error {
 		tmp, fd, err := r.createTemp(dir)
 		if err != nil {
 			return err
 		}
-		if err = r.fill(fd, name, data, m); err == nil {
+		if err = r.fill(fd, name, m, write); err == nil {
 			err = unix.Renameat(dir, tmp, dir, base)
 		}
 		if err != nil {
@@ -91,19 +116,19 @@ func (r *Root) WriteFile(name string, data []byte, m Meta) error {
 func (r *Root) createTemp(dir int) (string, int, error) {
 	for {
 		tmp := ".wellcar-" + strconv.FormatUint(r.counter.Add(1), 10)
-		fd, err := unix.Openat(dir, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		fd, err := unix.Openat(dir, tmp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		if err != unix.EEXIST {
 			return tmp, fd, err
 		}
 	}
 }
 
-// fill writes data, sets the owner and then the mode, since a change of owner
-// clears the setuid bits, and closes fd.
-func (r *Root) fill(fd int, name string, data []byte, m Meta) error {
+// fill has the file written, sets the owner and then the mode, since a change
+// of owner clears the setuid bits, and closes fd.
+func (r *Root) fill(fd int, name string, m Meta, write func(io.Writer) error) error {
 	f := os.NewFile(uintptr(fd), path.Clean("/"+name))
 	defer f.Close()
-	if _, err := f.Write(data); err != nil {
+	if err := write(f); err != nil {
 		return err
 	}
 	if err := r.fchown(fd, name, m.UID, m.GID); err != nil {
@@ -136,6 +161,68 @@ func (r *Root) AppendFile(name string, data []byte, perm uint32) error {
 	defer f.Close()
 	if _, err := f.Write(data); err != nil {
 		return err
+	}
+	return f.Close()
+}
+
+// AppendFrom adds what write gives to the end of a regular file, made with
+// perm if missing. It is gathered in a nameless file beside it first, so that
+// the file changes only once all of it is there. An error of write is returned
+// as it is.
+func (r *Root) AppendFrom(name string, perm uint32, write func(io.Writer) error) error {
+	return asItIs(&write, func() error { return r.appendFrom(name, perm, write) })
+}
+
+// asItIs calls do and returns the error of write, if it had one, without what
+// do puts around it.
+func asItIs(write *func(io.Writer) error, do func() error) error {
+	var cause error
+	inner := *write
+	*write = func(w io.Writer) error {
+		cause = inner(w)
+		return cause
+	}
+	if err := do(); cause == nil {
+		return err
+	}
+	return cause
+}
+
+func (r *Root) appendFrom(name string, perm uint32, write func(io.Writer) error) error {
+	return r.within("append", name, func(dir int, _ string) error {
+		tmp, fd, err := r.createTemp(dir)
+		if err != nil {
+			return err
+		}
+		f := os.NewFile(uintptr(fd), path.Clean("/"+name))
+		defer f.Close()
+		if err := unix.Unlinkat(dir, tmp, 0); err != nil {
+			return err
+		}
+		if err := write(f); err != nil {
+			return err
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		return r.appendAll(name, f, perm)
+	})
+}
+
+// appendAll adds all of a reader to a file, or nothing.
+func (r *Root) appendAll(name string, from io.Reader, perm uint32) error {
+	fd, err := r.openLast(name, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT, perm)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), path.Clean("/"+name))
+	defer f.Close()
+	was, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, from); err != nil {
+		return errors.Join(err, f.Truncate(was.Size()))
 	}
 	return f.Close()
 }
