@@ -1,0 +1,131 @@
+package fetch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/pin/tftp/v3"
+
+	"wellcar.dev/internal/provision"
+)
+
+// tftpServer serves texts by another implementation.
+func tftpServer(t *testing.T, files map[string]string) string {
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := tftp.NewServer(func(name string, to io.ReaderFrom) error {
+		text, ok := files[name]
+		if !ok {
+			return os.ErrNotExist
+		}
+		_, err := to.ReadFrom(strings.NewReader(text))
+		return err
+	}, nil)
+	done := make(chan error)
+	go func() { done <- s.Serve(conn) }()
+	t.Cleanup(func() {
+		s.Shutdown()
+		<-done
+	})
+	return "tftp://" + conn.LocalAddr().String()
+}
+
+func TestTFTP(t *testing.T) {
+	files := map[string]string{"empty": "", "short": "text", "dir/block": strings.Repeat("b", tftpWanted),
+		"long": strings.Repeat("0123456789", 20000), "gz": packed("unpacked")}
+	at := tftpServer(t, files)
+	c := newClient(t, Options{})
+	for name, text := range files {
+		want(t, c, provision.Request{URL: at + "/" + name}, text)
+	}
+	want(t, c, provision.Request{URL: at + "/gz", Compression: "gzip"}, "unpacked")
+	if err := refused(t, c, provision.Request{URL: at + "/none"}, "fetching "+at+"/none: "); !errors.Is(err, provision.ErrNotFound) {
+		t.Log("the server gives no code for what is missing:", err)
+	}
+	for _, u := range []string{"tftp:///x", "tftp://h", "tftp://h/"} {
+		refused(t, c, provision.Request{URL: u}, "write tftp://HOST/FILE")
+	}
+}
+
+func packet(op, number uint16, data string) []byte {
+	return append(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, op), number), data...)
+}
+
+// TestTFTPOddServers plays servers packet by packet: each answers the request
+// and then every acknowledgement with the next of its packets.
+func TestTFTPOddServers(t *testing.T) {
+	full := strings.Repeat("x", tftpBlock)
+	for name, tc := range map[string]struct {
+		packets   [][]byte
+		want, err string
+	}{
+		"no options":    {packets: [][]byte{packet(3, 1, full), packet(3, 2, "y")}, want: full + "y"},
+		"not found":     {packets: [][]byte{packet(5, 1, "no such file\x00")}, err: `not found: the server says "no such file"`},
+		"denied":        {packets: [][]byte{packet(5, 2, "no\x00")}, err: `the server refuses with code 2: "no"`},
+		"odd size":      {packets: [][]byte{append([]byte{0, 6}, "blksize\x0099999\x00"...)}, err: `the server grants blocks of "99999" bytes`},
+		"odd option":    {packets: [][]byte{append([]byte{0, 6}, "tsize\x001\x00"...)}, err: `an option nobody asked for: "tsize"`},
+		"long block":    {packets: [][]byte{packet(3, 1, full+"z")}, err: "sends a block of 513 bytes instead of 512"},
+		"smaller":       {packets: [][]byte{append([]byte{0, 6}, "blksize\x008\x00"...), packet(3, 1, "12345678"), packet(3, 2, "")}, want: "12345678"},
+		"error halfway": {packets: [][]byte{packet(3, 1, full), packet(5, 0, "disk on fire\x00")}, err: "disk on fire"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				buf := make([]byte, 2000)
+				for _, p := range tc.packets {
+					_, from, err := conn.ReadFrom(buf)
+					if err != nil {
+						return
+					}
+					conn.WriteTo([]byte{9}, from) // rubbish
+					conn.WriteTo(packet(3, 77, "not yet"), from)
+					conn.WriteTo(p, from)
+				}
+			}()
+			c := newClient(t, Options{})
+			r := provision.Request{URL: "tftp://" + conn.LocalAddr().String() + "/f"}
+			if tc.err == "" {
+				want(t, c, r, tc.want)
+			} else {
+				refused(t, c, r, tc.err)
+			}
+			conn.Close()
+			<-done
+		})
+	}
+}
+
+func FuzzTFTP(f *testing.F) {
+	for _, p := range [][]byte{packet(3, 1, "x"), packet(5, 1, "no\x00"), append([]byte{0, 6}, "blksize\x008\x00"...), {0}} {
+		f.Add(p, p)
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		x := &tftpTransfer{conn: conn, peer: conn.LocalAddr(), size: tftpBlock, last: readRequest("f", tftpWanted)}
+		for _, p := range [][]byte{first, second} {
+			if fresh, err := x.take(p); fresh && err == nil && len(x.rest) > x.size {
+				t.Errorf("a block of %d bytes", len(x.rest))
+			}
+		}
+		if !bytes.HasPrefix(x.last, []byte{0}) {
+			t.Error("no packet to send")
+		}
+	})
+}
