@@ -32,7 +32,6 @@ type Commands struct {
 
 const (
 	tag        = "wellcar-init"
-	modulesDir = "/lib/modules"
 	panicAfter = "60" // seconds, when the command line has no panic=
 )
 
@@ -189,8 +188,10 @@ func createVerity(name, uuid string, target dm.Target) (string, error) {
 
 // handOver enters the new root and becomes its init.
 func handOver(newRoot string) error {
-	if err := mount.Unmount(usrDir); err != nil { // the system has its own view
-		return err
+	for _, dir := range []string{modulesDir, usrDir} { // the system has its own view
+		if err := mount.Unmount(dir); err != nil {
+			return err
+		}
 	}
 	if err := mount.SwitchRoot(newRoot, []string{"/dev", "/proc", "/sys", "/run"}); err != nil {
 		return fmt.Errorf("switching to the root file system: %w", err)

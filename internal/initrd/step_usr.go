@@ -22,6 +22,9 @@ import (
 const (
 	usrDir    = "/usr"
 	usrDevice = "usr" // name in device-mapper, which administrators know
+
+	modulesDir = "/lib/modules"     // those of the initrd until /usr is open
+	usrModules = "/usr/lib/modules" // then all of them
 )
 
 var (
@@ -208,5 +211,15 @@ func (b *boot) openUsr(context.Context) error {
 	}
 	// Without nodev, as on Flatcar: runc cannot repeat a locked nodev when it binds
 	// a file of /usr into a container with user namespaces (docker run --init).
-	return b.m.Mount(mount.Mount{Source: path, Target: usrDir, Type: "erofs", Flags: unix.MS_RDONLY})
+	if err := b.m.Mount(mount.Mount{Source: path, Target: usrDir, Type: "erofs", Flags: unix.MS_RDONLY}); err != nil {
+		return err
+	}
+	return b.m.Mount(mount.Bind(usrModules, modulesDir))
+}
+
+// modprobe loads modules that only some machines need from the verified /usr.
+// The kernel does the same by itself for file systems, device-mapper targets,
+// RAID personalities and ciphers, with the same program.
+func (b *boot) modprobe(ctx context.Context, names ...string) error {
+	return b.command(ctx, 0, append([]string{"/usr/sbin/modprobe", "--all", "--use-blacklist"}, names...)...)
 }
