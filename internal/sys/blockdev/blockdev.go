@@ -28,6 +28,7 @@ type Device struct {
 	Partition  int    // number in the table; 0 for a disk
 	PartName   string // label in the table
 	PartUUID   string // GUID in the table, as the kernel writes it (lower case); may be empty
+	Start      int64  // of a partition on its disk, bytes
 	Size       int64  // bytes
 	SectorSize int64  // logical block size, bytes
 	ReadOnly   bool
@@ -100,6 +101,11 @@ func read(dir string) (Device, error) {
 		d.Disk = filepath.Base(filepath.Dir(target))
 		d.Partition, _ = strconv.Atoi(v["PARTN"])
 		queue = filepath.Join(filepath.Dir(target), "queue")
+		start, err := number(dir, "start")
+		if err != nil {
+			return Device{}, err
+		}
+		d.Start = start * sizeUnit
 	}
 	sectors, err := number(dir, "size")
 	if err != nil {

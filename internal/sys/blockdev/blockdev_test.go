@@ -41,8 +41,8 @@ func TestList(t *testing.T) {
 	root := sysfs(t, map[string]string{
 		"pci/sdaa/uevent": "MAJOR=65\nMINOR=160\nDEVNAME=sdaa\nDEVTYPE=disk\n", "pci/sdaa/size": "8\n", "pci/sdaa/ro": "0\n", "pci/sdaa/queue/logical_block_size": "4096\n",
 		"pci/sdb/uevent": "MAJOR=8\nMINOR=16\nDEVNAME=sdb\nDEVTYPE=disk\n", "pci/sdb/size": "2048\n", "pci/sdb/ro": "1\n", "pci/sdb/queue/logical_block_size": "512\n",
-		"pci/sdb/sdb10/uevent": "MAJOR=8\nMINOR=26\nDEVNAME=sdb10\nDEVTYPE=partition\nPARTN=10\n", "pci/sdb/sdb10/size": "2\n", "pci/sdb/sdb10/ro": "0\n",
-		"pci/sdb/sdb9/uevent": "MAJOR=8\nMINOR=25\nDEVNAME=sdb9\nDEVTYPE=partition\nPARTN=9\nPARTNAME=ROOT\nPARTUUID=ab-cd\n", "pci/sdb/sdb9/size": "4\n", "pci/sdb/sdb9/ro": "0\n",
+		"pci/sdb/sdb10/uevent": "MAJOR=8\nMINOR=26\nDEVNAME=sdb10\nDEVTYPE=partition\nPARTN=10\n", "pci/sdb/sdb10/size": "2\n", "pci/sdb/sdb10/start": "6\n", "pci/sdb/sdb10/ro": "0\n",
+		"pci/sdb/sdb9/uevent": "MAJOR=8\nMINOR=25\nDEVNAME=sdb9\nDEVTYPE=partition\nPARTN=9\nPARTNAME=ROOT\nPARTUUID=ab-cd\n", "pci/sdb/sdb9/size": "4\n", "pci/sdb/sdb9/start": "2\n", "pci/sdb/sdb9/ro": "0\n",
 		"loop0/uevent": "MAJOR=7\nMINOR=0\nDEVNAME=loop0\nDEVTYPE=disk\n", "loop0/size": "0\n", "loop0/ro": "0\n", "loop0/queue/logical_block_size": "512\n",
 	})
 	got, err := List(root)
@@ -51,8 +51,8 @@ func TestList(t *testing.T) {
 	}
 	want := []Device{
 		{Name: "sdb", Path: "/dev/sdb", Number: "8:16", Size: 1 << 20, SectorSize: 512, ReadOnly: true},
-		{Name: "sdb9", Path: "/dev/sdb9", Number: "8:25", Disk: "sdb", Partition: 9, PartName: "ROOT", PartUUID: "ab-cd", Size: 2048, SectorSize: 512},
-		{Name: "sdb10", Path: "/dev/sdb10", Number: "8:26", Disk: "sdb", Partition: 10, Size: 1024, SectorSize: 512},
+		{Name: "sdb9", Path: "/dev/sdb9", Number: "8:25", Disk: "sdb", Partition: 9, PartName: "ROOT", PartUUID: "ab-cd", Start: 1024, Size: 2048, SectorSize: 512},
+		{Name: "sdb10", Path: "/dev/sdb10", Number: "8:26", Disk: "sdb", Partition: 10, Start: 3072, Size: 1024, SectorSize: 512},
 		{Name: "sdaa", Path: "/dev/sdaa", Number: "65:160", Size: 4096, SectorSize: 4096},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -26,22 +26,49 @@ type blkpgPartition struct {
 	volname [64]byte // ignored by the kernel
 }
 
-const blkpgResizePartition = 3
+// Operations of BLKPG.
+const (
+	blkpgAddPartition    = 1
+	blkpgDeletePartition = 2
+	blkpgResizePartition = 3
+)
+
+// AddPartition tells the kernel of a partition, whose node it makes then. It
+// changes nothing on the disk. Start and length are in bytes.
+func AddPartition(disk string, number int, start, length int64) error {
+	if err := blkpg(disk, blkpgAddPartition, number, start, length); err != nil {
+		return fmt.Errorf("making partition %d of %s known: %w", number, disk, err)
+	}
+	return nil
+}
+
+// DeletePartition makes the kernel forget a partition that is not in use. It
+// changes nothing on the disk.
+func DeletePartition(disk string, number int) error {
+	if err := blkpg(disk, blkpgDeletePartition, number, 0, 0); err != nil {
+		return fmt.Errorf("forgetting partition %d of %s: %w", number, disk, err)
+	}
+	return nil
+}
 
 // ResizePartition tells the kernel the new size of a partition, which may be
 // in use. It changes nothing on the disk. Start and length are in bytes.
 func ResizePartition(disk string, number int, start, length int64) error {
-	f, err := os.OpenFile(disk, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("resizing partition %d of %s: %w", number, disk, err)
-	}
-	defer f.Close()
-	part := &blkpgPartition{start: start, length: length, pno: int32(number)}
-	arg := blkpgIoctlArg{op: blkpgResizePartition, datalen: int32(unsafe.Sizeof(*part)), data: part}
-	if err := ioctl(f, unix.BLKPG, unsafe.Pointer(&arg)); err != nil {
+	if err := blkpg(disk, blkpgResizePartition, number, start, length); err != nil {
 		return fmt.Errorf("resizing partition %d of %s to %d bytes: %w", number, disk, length, err)
 	}
 	return nil
+}
+
+func blkpg(disk string, op int32, number int, start, length int64) error {
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	part := &blkpgPartition{start: start, length: length, pno: int32(number)}
+	arg := blkpgIoctlArg{op: op, datalen: int32(unsafe.Sizeof(*part)), data: part}
+	return ioctl(f, unix.BLKPG, unsafe.Pointer(&arg))
 }
 
 // ReadPartitions makes the kernel read the table of a disk again. It fails

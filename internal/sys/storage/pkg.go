@@ -1,0 +1,45 @@
+// Package storage looks at the disks of this machine and changes them: finds
+// devices by the names that people give them, reads and writes partition
+// tables and makes the kernel follow, tells what devices hold and are used
+// for. It decides nothing.
+//
+// It needs no udev and no service manager: names below /dev/disk are found by
+// reading the devices where there is no link, and the kernel is told of
+// partitions by BLKPG. Only names that rules of udev make up (by-id, by-path)
+// need udev, which is run for them.
+package storage
+
+import (
+	"wellcar.dev/internal/format/gpt"
+	"wellcar.dev/internal/format/probe"
+)
+
+// Disk is what was found on a block device.
+type Disk struct {
+	Device     string     // as it was asked for
+	Node       string     // /dev/vda
+	Size       int64      // bytes
+	SectorSize int        // logical block size, bytes
+	Content    probe.Info // of the whole device; a table too
+	Table      gpt.Table  // of a disk without a table: no partitions, no GUID
+	Use        string     // "mounted on /var"; empty: not in use by itself
+	Partitions []Partition
+}
+
+// Partition is a partition that the kernel knows.
+type Partition struct {
+	Number  int
+	Node    string
+	Content probe.Info
+	Use     string
+}
+
+// Partition finds a partition by its number.
+func (d Disk) Partition(number int) (Partition, bool) {
+	for _, p := range d.Partitions {
+		if p.Number == number {
+			return p, true
+		}
+	}
+	return Partition{}, false
+}
