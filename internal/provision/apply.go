@@ -46,6 +46,9 @@ type Target struct {
 	// Fetch gets contents that are not embedded in the config. Nil: a step
 	// that needs it fails.
 	Fetch Fetcher
+	// State has what earlier stages left, and takes what later ones need. Nil:
+	// an empty one of the target's own.
+	State *State
 	// Step hears of each step that ended. May be nil.
 	Step   func(index int, s Step, r StepResult)
 	BootID string           // of the boot that provisions
@@ -98,6 +101,9 @@ func ApplyStages(ctx context.Context, p Plan, t Target, stages ...Stage) error {
 	m := &machine{Target: t}
 	if m.Now == nil {
 		m.Now = time.Now
+	}
+	if m.State == nil {
+		m.State = &State{}
 	}
 	err := m.steps(ctx, p.Steps, stages)
 	if t.NoSync || t.Files == nil {

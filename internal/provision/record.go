@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,12 +41,17 @@ type Failure struct {
 	At       Position `json:"at,omitzero"`
 }
 
-// Begin records a plan before its first step.
-func (r *Record) Begin(p Plan) {
+// Begin records a plan before its first step. Steps that an earlier process
+// took stay as it recorded them; stages are those that come now.
+func (r *Record) Begin(p Plan, stages ...Stage) {
 	r.Config, r.Provided, r.Problems = p.Config, p.Provided, p.Warnings
+	earlier := r.Steps
 	r.Steps = make([]RecordedStep, len(p.Steps))
 	for i, s := range p.Steps {
 		r.Steps[i] = recorded(s)
+		if len(stages) > 0 && i < len(earlier) && earlier[i].Stage == s.Stage && !slices.Contains(stages, s.Stage) {
+			r.Steps[i] = earlier[i]
+		}
 	}
 }
 
@@ -64,9 +70,10 @@ func (r *Record) Step(i int, s Step, result StepResult) {
 	r.Steps[i] = out
 }
 
-// End records the end, after a failure its sentence and place.
+// End records the end of a process that took some time, after a failure its
+// sentence and place.
 func (r *Record) End(err error, took time.Duration) {
-	r.DurationUS = took.Microseconds()
+	r.DurationUS += took.Microseconds()
 	if err == nil {
 		return
 	}
