@@ -74,3 +74,37 @@ func TestProvisionAndReport(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+func TestStagesInSeparateProcesses(t *testing.T) {
+	dir := t.TempDir()
+	root, record := filepath.Join(dir, "root"), filepath.Join(dir, "provision.json")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "c.ign")
+	text := "{\"ignition\":{\"version\":\"3.4.0\"},\n\"storage\":{\"files\":[{\"path\":\"/f\",\"contents\":{\"source\":\"data:,x\"}},\n{\"path\":\"/f/g\"}]}}"
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("IGNITION_CONFIG_FILE", config)
+	stages := func(names string) (int, string, string) {
+		return call("wellcard", "provision", "--root", root, "--platform", "file", "--record", record, "--sync=false", "--stage", names,
+			"--config-cache", filepath.Join(dir, "cache"), "--state-file", filepath.Join(dir, "state"), "--neednet", filepath.Join(dir, "neednet"))
+	}
+	if code, _, errOut := stages("files,fetch"); code != 2 || !strings.Contains(errOut, "in this order") {
+		t.Errorf("%d %s", code, errOut)
+	}
+	if code, out, errOut := stages("fetch-offline,fetch,kargs,disks"); code != 0 {
+		t.Fatalf("%d %s %s", code, out, errOut)
+	}
+	if err := os.Remove(config); err != nil { // the rest works from the cache
+		t.Fatal(err)
+	}
+	code, _, errOut := stages("mount,files,umount")
+	if want := config + ":3:1: cannot keep or create file /f/g"; code != 1 || !strings.Contains(errOut, want) {
+		t.Errorf("%d %s", code, errOut)
+	}
+	if _, out, _ := call("wellcard", "report", "--record", record); !strings.Contains(out, "/f") {
+		t.Error(out)
+	}
+}

@@ -10,31 +10,68 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/platform"
+	"wellcar.dev/internal/provision/stage"
+	"wellcar.dev/internal/sys/mount"
 	"wellcar.dev/internal/sys/rootfs"
 )
 
 // provisioning is one run of the applet.
 type provisioning struct {
-	root, platform, config, record string
-	planOnly, sync                 bool
-	out                            io.Writer
-	start                          time.Time
-	rec                            provision.Record
+	root, platform, config, oem, record string
+	planOnly, sync, oemGiven            bool
+	stages                              stageList
+	files                               stage.Files
+	out                                 io.Writer
+	start                               time.Time
+	rec                                 provision.Record
+	close                               []func() error
+}
+
+// stageList is a flag: stages separated by commas.
+type stageList []provision.Stage
+
+func (l *stageList) String() string {
+	var names []string
+	for _, s := range *l {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ",")
+}
+
+// Set implements flag.Value.
+func (l *stageList) Set(text string) error {
+	*l = nil
+	last := -1
+	for name := range strings.SplitSeq(text, ",") {
+		at := slices.Index(provision.Stages, provision.Stage(name))
+		if at <= last {
+			all := stageList(provision.Stages)
+			return fmt.Errorf("stages are %s, in this order", all.String())
+		}
+		last, *l = at, append(*l, provision.Stages[at])
+	}
+	return nil
 }
 
 func runProvision(ctx context.Context, args []string, out, errOut io.Writer) error {
-	p := &provisioning{out: out, start: time.Now()}
+	p := &provisioning{out: out, start: time.Now(), files: stage.DefaultFiles}
 	f := flag.NewFlagSet("provision", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	f.StringVar(&p.root, "root", "/", "`directory` that is the machine's root")
 	f.StringVar(&p.platform, "platform", "", "where the config comes from: "+strings.Join(platform.IDs(), ", "))
 	f.StringVar(&p.config, "config", "", "`file` with the config, instead of the platform's")
+	f.StringVar(&p.oem, "oem", "", "`directory` that the OEM partition is mounted on until the disks stage (default oem in the root)")
 	f.StringVar(&p.record, "record", provision.RecordFile, "`file` that records what was done; empty for none")
+	f.Var(&p.stages, "stage", "`stages` to carry out, separated by commas, when several processes share the work: "+(*stageList)(&provision.Stages).String())
+	f.StringVar(&p.files.Cache, "config-cache", p.files.Cache, "with --stage: `file` that keeps the config for later stages")
+	f.StringVar(&p.files.State, "state-file", p.files.State, "with --stage: `file` that keeps what else later stages need")
+	f.StringVar(&p.files.NeedNet, "neednet", p.files.NeedNet, "with --stage: `file` that says that the network is needed")
 	f.BoolVar(&p.sync, "sync", true, "wait until everything is on the disk")
 	f.BoolVar(&p.planOnly, "plan", false, "print the steps and do nothing")
 	if err := parse(f, args); err != nil {
@@ -44,8 +81,21 @@ func runProvision(ctx context.Context, args []string, out, errOut io.Writer) err
 		fmt.Fprintln(errOut, "provision: --platform or --config is needed")
 		return errUsage
 	}
+	return p.runRecorded(ctx)
+}
+
+func (p *provisioning) runRecorded(ctx context.Context) error {
+	if p.oemGiven = p.oem != ""; !p.oemGiven {
+		p.oem = filepath.Join(p.root, "oem")
+	}
+	p.resumeRecord()
 	p.rec.Platform = p.platform
 	err := p.run(ctx)
+	for _, f := range p.close {
+		if closeErr := f(); err == nil {
+			err = closeErr
+		}
+	}
 	p.tellAll(err)
 	p.rec.End(err, time.Since(p.start))
 	if recErr := p.saveRecord(); err == nil {
@@ -54,40 +104,77 @@ func runProvision(ctx context.Context, args []string, out, errOut io.Writer) err
 	return err
 }
 
+// errPlanned ends a run that was asked for the plan only.
+var errPlanned = errors.New("planned")
+
 func (p *provisioning) run(ctx context.Context) error {
-	root, err := rootfs.Open(p.root, rootfs.Options{})
-	if err != nil {
+	s := &stage.Session{
+		Base: p.base, User: p.user, Target: p.target, Facts: p.facts,
+		Fetched: p.fetched, Note: p.note, Begin: p.begin,
+	}
+	stages := p.stages
+	if len(stages) > 0 {
+		s.Files = p.files
+	} else {
+		stages = provision.Stages[1:]
+	}
+	err := s.Run(ctx, stages...)
+	switch {
+	case errors.Is(err, errPlanned):
+		return nil
+	case err != nil:
 		return err
+	case s.Waiting():
+		p.say("a network is needed; the rest follows when there is one")
+		return nil
 	}
-	defer root.Close()
-	config, err := p.load(ctx)
-	if err != nil {
-		return err
-	}
-	target := p.target(root)
-	target.NoSync = !p.sync
-	facts, err := provision.Gather(ctx, config, target)
-	if err != nil {
-		return fmt.Errorf("looking at the accounts of %s: %w", p.root, err)
-	}
-	facts.Platform = p.platform
-	plan, err := config.Plan(facts)
-	if err != nil {
-		return err
-	}
-	if p.planOnly {
-		_, err := io.WriteString(p.out, provision.Render(plan))
-		return err
-	}
-	p.rec.Begin(plan)
-	for _, w := range plan.Warnings {
-		p.say("%s", w)
-	}
-	if err := provision.Apply(ctx, plan, target); err != nil {
-		return err
-	}
-	p.say("done, %d steps in %s", len(plan.Steps), time.Since(p.start).Round(time.Millisecond))
+	p.say("done, %s in %s", p.progress(stages), time.Since(p.start).Round(time.Millisecond))
 	return nil
+}
+
+// progress says how much was done: "12 steps".
+func (p *provisioning) progress(stages []provision.Stage) string {
+	n := 0
+	for _, s := range p.rec.Steps {
+		if slices.Contains(stages, s.Stage) {
+			n++
+		}
+	}
+	if n == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", n)
+}
+
+func (p *provisioning) begin(plan provision.Plan, stages []provision.Stage) error {
+	if p.planOnly {
+		if _, err := io.WriteString(p.out, provision.Render(plan)); err != nil {
+			return err
+		}
+		return errPlanned
+	}
+	p.rec.Begin(plan, stages...)
+	if p.first() {
+		for _, w := range plan.Warnings {
+			p.say("%s", w)
+		}
+	}
+	return p.releaseOEM(plan, stages)
+}
+
+// first tells whether this is the first process that has a plan.
+func (p *provisioning) first() bool {
+	return len(p.stages) == 0 || slices.Contains(p.stages, provision.StageKargs)
+}
+
+// releaseOEM unmounts an OEM partition that is mounted for the fetch stages
+// only, so that the disks stage may change it.
+func (p *provisioning) releaseOEM(plan provision.Plan, stages []provision.Stage) error {
+	disks := func(s provision.Step) bool { return s.Stage == provision.StageDisks }
+	if !p.oemGiven || !slices.Contains(stages, provision.StageDisks) || !slices.ContainsFunc(plan.Steps, disks) {
+		return nil
+	}
+	return mount.Unmount(p.oem)
 }
 
 // tellAll prints every error of a report; the caller prints the first again as
@@ -102,9 +189,20 @@ func (p *provisioning) tellAll(err error) {
 	}
 }
 
-func (p *provisioning) target(root *rootfs.Root) provision.Target {
+func (p *provisioning) target([]provision.Stage) (provision.Target, error) {
+	root, err := rootfs.Open(p.root, rootfs.Options{})
+	if err != nil {
+		return provision.Target{}, err
+	}
+	p.close = append(p.close, root.Close)
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // an id that cannot be read stays empty
-	return provision.Target{Files: root, Run: root.Run, BootID: strings.TrimSpace(string(boot)), Step: p.step}
+	return provision.Target{Files: root, Run: root.Run, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync}, nil
+}
+
+func (p *provisioning) facts(ctx context.Context, c provision.Config, t provision.Target) (provision.Facts, error) {
+	facts, err := provision.Gather(ctx, c, t)
+	facts.Platform = p.platform
+	return facts, err
 }
 
 // step tells and records what came of a step.
@@ -122,76 +220,4 @@ func (p *provisioning) say(format string, args ...any) {
 	fmt.Fprintf(p.out, "provision: "+format+"\n", args...)
 }
 
-// load finds and reads the configs, the user's over the base.
-func (p *provisioning) load(ctx context.Context) (provision.Config, error) {
-	found, err := p.find(ctx)
-	if err != nil {
-		return provision.Config{}, err
-	}
-	base, err := p.read(found.Base)
-	if err != nil {
-		return provision.Config{}, err
-	}
-	user, err := p.read(found.User)
-	if err != nil {
-		return provision.Config{}, err
-	}
-	if p.rec.Source = found.User.Name; user.Provided() {
-		p.say("config from %s", found.User.Name)
-	} else {
-		p.say("no config (%s)", found.User.Name)
-	}
-	merged := provision.Merge(base, user)
-	merged.UserProvided = user.Provided()
-	return merged, nil
-}
-
-func (p *provisioning) find(ctx context.Context) (platform.Configs, error) {
-	if p.config != "" {
-		data, err := os.ReadFile(p.config)
-		return platform.Configs{User: platform.Found{Name: p.config, Data: data}}, err
-	}
-	return platform.Find(ctx, p.platform, platform.Env{
-		Sys: os.DirFS("/sys"), OEM: os.DirFS(filepath.Join(p.root, "oem")),
-		Config: os.Getenv("IGNITION_CONFIG_FILE"), ReadFile: os.ReadFile,
-	})
-}
-
-// read parses a text and tells its warnings.
-func (p *provisioning) read(f platform.Found) (provision.Config, error) {
-	var opt provision.LoadOptions
-	name := f.Name
-	if len(f.Source) > 0 {
-		source, err := provision.DecodeSource(f.Source)
-		if err != nil {
-			p.say("warning: %v", err)
-		} else {
-			opt.Source = source
-		}
-	}
-	c, report := provision.Load(name, f.Data, opt)
-	if err := report.Err(); err != nil {
-		return c, err
-	}
-	for _, w := range report {
-		p.say("%s", w)
-	}
-	return c, nil
-}
-
-func (p *provisioning) saveRecord() error {
-	if p.record == "" || p.planOnly {
-		return nil
-	}
-	data, err := p.rec.Encode()
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(p.record), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(p.record, data, 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("recording the outcome: %w", err)
-	}
-	return nil
-}
+func (p *provisioning) note(problem provision.Problem) { p.say("%s", problem) }

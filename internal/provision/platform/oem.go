@@ -2,17 +2,16 @@ package platform
 
 import "fmt"
 
-// oem reads the configs of the OEM partition: base/base.ign lies below
+// oem reads a config of the OEM partition: base/base.ign lies below
 // everything, config.ign takes the place of the platform's.
-func oem(env Env) (base, user Found, err error) {
+func oem(env Env, name string) (Found, error) {
+	f := Found{Name: "/oem/" + name}
 	if env.OEM == nil {
-		return base, user, nil
+		return f, nil
 	}
-	for name, to := range map[string]*Found{"base/base.ign": &base, "config.ign": &user} {
-		to.Name = "/oem/" + name
-		if to.Data, err = readIf(env.OEM, name); err != nil {
-			return base, user, fmt.Errorf("reading %s: %w", to.Name, err)
-		}
+	var err error
+	if f.Data, err = readIf(env.OEM, name); err != nil {
+		return f, fmt.Errorf("reading %s: %w", f.Name, err)
 	}
-	return base, user, nil
+	return f, nil
 }

@@ -19,6 +19,9 @@ type Env struct {
 	Sys    fs.FS  // /sys
 	OEM    fs.FS  // the OEM partition; nil: there is none
 	Config string // file named by the user ($IGNITION_CONFIG_FILE), for the source file
+	// Offline forbids a network: a source that needs one says
+	// provision.ErrNeedsNetwork.
+	Offline bool
 	// ReadFile reads a file of the machine, for the source file.
 	ReadFile func(name string) ([]byte, error)
 }
@@ -52,29 +55,24 @@ func IDs() []string {
 	return ids
 }
 
-// Configs are the texts of a machine.
-type Configs struct {
-	Base Found // applied first; its Data is nil if there is none
-	User Found // laid over it
-}
+// Base gets the config that lies below the user's: that of the OEM partition.
+func Base(env Env) (Found, error) { return oem(env, "base/base.ign") }
 
-// Find gets the configs of a machine: the base config, and the user's, which
-// is that of the OEM partition if there is one, else the platform's.
-func Find(ctx context.Context, id string, env Env) (Configs, error) {
+// User gets the user's config, which is that of the OEM partition if there is
+// one, else the platform's.
+func User(ctx context.Context, id string, env Env) (Found, error) {
 	src, ok := sources[id]
 	if !ok {
-		return Configs{}, fmt.Errorf("platform %q is not supported yet; known are %s", id, strings.Join(IDs(), ", "))
+		return Found{}, fmt.Errorf("platform %q is not supported yet; known are %s", id, strings.Join(IDs(), ", "))
 	}
-	base, user, err := oem(env)
-	if err != nil {
-		return Configs{}, err
+	found, err := oem(env, "config.ign")
+	if err != nil || found.Data != nil {
+		return found, err
 	}
-	if user.Data == nil {
-		if user, err = src.Fetch(ctx, env); err != nil {
-			return Configs{}, fmt.Errorf("asking platform %s for the config: %w", id, err)
-		}
+	if found, err = src.Fetch(ctx, env); err != nil {
+		return found, fmt.Errorf("asking platform %s for the config: %w", id, err)
 	}
-	return Configs{Base: base, User: user}, nil
+	return found, nil
 }
 
 // readIf reads a file that may be missing.

@@ -15,21 +15,21 @@ func key(fsys fstest.MapFS, name, text, size string) {
 
 func TestQEMUPrefersFlatcar(t *testing.T) {
 	sys := fstest.MapFS{}
-	got, err := Find(context.Background(), "qemu", Env{Sys: sys})
-	if err != nil || got.User.Data != nil {
+	got, err := User(context.Background(), "qemu", Env{Sys: sys})
+	if err != nil || got.Data != nil {
 		t.Fatalf("no keys: %+v, %v", got, err)
 	}
 	key(sys, fwCoreOS, "old", "3\n")
 	key(sys, fwSource, "text", "4\n")
-	if got, err = Find(context.Background(), "qemu", Env{Sys: sys}); err != nil || string(got.User.Data) != "old" || string(got.User.Source) != "text" {
+	if got, err = User(context.Background(), "qemu", Env{Sys: sys}); err != nil || string(got.Data) != "old" || string(got.Source) != "text" {
 		t.Fatalf("one key: %+v, %v", got, err)
 	}
 	key(sys, fwFlatcar, "", "0\n")
-	if got, err = Find(context.Background(), "qemu", Env{Sys: sys}); err != nil || got.User.Data == nil || len(got.User.Data) != 0 {
+	if got, err = User(context.Background(), "qemu", Env{Sys: sys}); err != nil || got.Data == nil || len(got.Data) != 0 {
 		t.Fatalf("empty key: %+v, %v", got, err)
 	}
 	key(sys, fwFlatcar, "short", "9\n")
-	if _, err = Find(context.Background(), "qemu", Env{Sys: sys}); err == nil || !strings.Contains(err.Error(), "5 of 9") {
+	if _, err = User(context.Background(), "qemu", Env{Sys: sys}); err == nil || !strings.Contains(err.Error(), "5 of 9") {
 		t.Fatalf("short read: %v", err)
 	}
 }
@@ -38,14 +38,18 @@ func TestOEMBeatsPlatform(t *testing.T) {
 	sys := fstest.MapFS{}
 	key(sys, fwFlatcar, "cloud", "5")
 	oem := fstest.MapFS{"base/base.ign": {Data: []byte("base")}, "config.ign": {Data: []byte("user")}}
-	got, err := Find(context.Background(), "qemu", Env{Sys: sys, OEM: oem})
-	if err != nil || string(got.Base.Data) != "base" || string(got.User.Data) != "user" || got.User.Name != "/oem/config.ign" {
+	env := Env{Sys: sys, OEM: oem}
+	got, err := User(context.Background(), "qemu", env)
+	if err != nil || string(got.Data) != "user" || got.Name != "/oem/config.ign" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err = Base(env); err != nil || string(got.Data) != "base" {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }
 
 func TestUnknownPlatform(t *testing.T) {
-	_, err := Find(context.Background(), "aws", Env{})
+	_, err := User(context.Background(), "aws", Env{})
 	if err == nil || !strings.Contains(err.Error(), "file, metal, qemu") {
 		t.Fatal(err)
 	}
