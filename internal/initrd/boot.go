@@ -46,7 +46,8 @@ var steps = []step{
 	{"disk", 30 * time.Second, (*boot).fitDisk},
 	{"verity", 30 * time.Second, (*boot).openUsr},
 	{"esp", 30 * time.Second, (*boot).readESP},
-	{"root", 30 * time.Minute, (*boot).mountRoot}, // a check of a large file system
+	{"config", 30 * time.Minute, (*boot).configure}, // up to the disks
+	{"root", 30 * time.Minute, (*boot).mountRoot},   // a check of a large file system
 	{"etc", 60 * time.Second, (*boot).mountEtc},
 	{"oem", 30 * time.Second, (*boot).mountOEM},
 	{"provision", 30 * time.Minute, (*boot).provision},
