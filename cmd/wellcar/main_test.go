@@ -276,8 +276,8 @@ func vmJoins(t *testing.T) (joins, string) {
 	t.Setenv("WELLCAR_CACHE", t.TempDir())
 	return joins{
 		tools:     func(context.Context, progress) (qemu.Tools, error) { return tools, nil },
-		translate: func(_ string, data []byte) ([]byte, []byte, error) { return data, nil, nil },
-		merge:     func(parts ...[]byte) ([]byte, error) { return parts[len(parts)-1], nil },
+		translate: translate,
+		merge:     mergeConfigs,
 		containers: func(context.Context, progress) (map[string]v1.Image, error) {
 			return map[string]v1.Image{"hello": empty.Image}, nil
 		},
@@ -288,11 +288,11 @@ func vmJoins(t *testing.T) (joins, string) {
 func TestVMRunExec(t *testing.T) {
 	j, image := vmJoins(t)
 	config := filepath.Join(t.TempDir(), "x.bu")
-	if err := os.WriteFile(config, []byte("# from 10.0.2.100:5000\n# wellcar run: --memory 1024\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("# from 10.0.2.100:5000\nvariant: flatcar\nversion: 1.1.0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	command := `for i in 1 2 3 4 5 6 7 8; do wget -q -O - http://10.0.2.100:5000/v2/hello/tags/list & done; wait; exit 7`
-	code, out, errs := try(t.Context(), j, "", "run", config, "--image", image, "--exec", command, "--timeout", "3m")
+	code, out, errs := try(t.Context(), j, "", "run", config, "--image", image, "--exec", command, "--timeout", "10m")
 	if code != 7 || strings.Count(out, `"tags":["latest"]`) != 8 {
 		t.Errorf("status %d, out %q, errors %s", code, out, errs)
 	}
@@ -300,7 +300,7 @@ func TestVMRunExec(t *testing.T) {
 
 func TestVMRunReady(t *testing.T) {
 	j, image := vmJoins(t)
-	code, out, errs := try(t.Context(), j, "", "run", "--image", image, "--exit-when-ready", "--timeout", "3m")
+	code, out, errs := try(t.Context(), j, "", "run", "--image", image, "--exit-when-ready", "--timeout", "10m")
 	if code != 0 || !strings.HasPrefix(out, "ssh -p ") || !strings.Contains(out, "\nfirmware ") || !strings.Contains(errs, "accelerator: ") {
 		t.Errorf("status %d, out %s, errors %s", code, out, errs)
 	}
@@ -310,7 +310,7 @@ func TestVMRunReady(t *testing.T) {
 func TestVMPages(t *testing.T) {
 	j, image := vmJoins(t)
 	file := filepath.Join(t.TempDir(), "page.md")
-	text := "---\nmachine: {disks: [16M], memory: 1024}\n---\n```console\n$ ls -d /dev/vd*\n/dev/vda\n/dev/vda1\n/dev/vdb\n$ reboot\n```\n" +
+	text := "---\nmachine: {disks: [16M], memory: 1024}\n---\n```console\n$ ls -d /dev/vd*\n...\n/dev/vda9\n/dev/vdb\n$ reboot\n```\n" +
 		"```host\n$ wellcar qmp $MONITOR query-status\n...running...\n```\n```console wait=30s\n$ cat /proc/loadavg\n0...\n```\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

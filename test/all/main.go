@@ -14,9 +14,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"wellcar.dev/internal/image"
 )
 
 func main() {
@@ -116,11 +119,22 @@ func toolsDir(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// machinePackage has the tests that boot the built image.
+// machinePackage has tests that boot the built image, and no others.
 const machinePackage = "./test/vm"
 
+// machineName is how tests in other packages that boot machines begin.
+const machineName = "^TestVM"
+
 func machineTests(ctx context.Context) (tally, error) {
-	return goTests(ctx, []string{machinePackage}, "WELLCAR_VM=1")
+	disk, err := filepath.Abs(filepath.Join("out", image.DiskFile))
+	if err != nil {
+		return tally{}, err
+	}
+	env := []string{"WELLCAR_VM=1", "WELLCAR_TEST_IMAGE=" + disk}
+	t, err := goTests(ctx, []string{machinePackage}, env...)
+	more, moreErr := goTests(ctx, []string{"-run", machineName, "./internal/qemu", "./cmd/wellcar"}, env...)
+	t.add(more)
+	return t, errors.Join(err, moreErr)
 }
 
 func plainTests(ctx context.Context) (tally, error) {
@@ -128,7 +142,7 @@ func plainTests(ctx context.Context) (tally, error) {
 	if err != nil {
 		return tally{}, err
 	}
-	return goTests(ctx, packages)
+	return goTests(ctx, append([]string{"-skip", machineName}, packages...))
 }
 
 // pages runs docs/ in virtual machines and takes the count from the last line.
