@@ -79,7 +79,7 @@ func (b *boot) boot() error {
 		b.m.Log(kmsg.Info, "%v", phase)
 	}
 	b.leavePhases()
-	return b.guarded("handing over", 30*time.Second, func(context.Context) error { return b.m.HandOver(sysroot) })
+	return b.guarded("handing over", 30*time.Second, func(context.Context) error { return b.handOver() })
 }
 
 // guarded runs do with a limit. A panic becomes an error, and so does an end
