@@ -10,20 +10,30 @@ import (
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 	"github.com/coreos/vcontext/report"
 	"github.com/coreos/vcontext/tree"
+
+	"wellcar.dev/internal/provision/legacy"
 )
 
-// parseIgnition reads Ignition JSON of any 3.x into c, whose locator is set.
+// parseIgnition reads Ignition JSON of any spec into c, whose locator is set.
 func parseIgnition(c Config, data []byte) (Config, Report) {
 	if p := syntaxProblem(c, data); p != nil {
 		return c, Report{*p}
 	}
+	if version := legacy.Version(data); version != "" {
+		return parseEarlier(c, data, version)
+	}
 	if p := versionProblem(c, data); p != nil {
 		return c, Report{*p}
 	}
-	cfg, found, err := ignition.Parse(data)
+	return parseNew(c, data)
+}
+
+// parseNew reads Ignition JSON of any 3.x into c.
+func parseNew(c Config, data []byte) (Config, Report) {
+	cfg, found, err := ignition.Parse(disguiseOEM(data))
 	out := c.convert(found, data)
 	if err != nil {
-		if p := typeProblem(c, data); p != nil {
+		if p := typeProblem(c, data, &types.Config{}); p != nil {
 			return c, Report{*p}
 		}
 		if out.Err() == nil {
@@ -31,7 +41,7 @@ func parseIgnition(c Config, data []byte) (Config, Report) {
 		}
 		return c, out
 	}
-	c.Ignition, c.JSON = cfg, data
+	c.Ignition, c.JSON = moveOEM(revealOEM(cfg)), data
 	return c, out
 }
 
@@ -71,11 +81,12 @@ func versionProblem(c Config, data []byte) *Problem {
 	switch {
 	case stub.Ignition == nil && stub.Old != nil:
 		p.Path, p.Position = "ignitionVersion", c.Position("ignitionVersion")
-		p.Message, p.Remedy = "Ignition spec 1 is not supported yet", "convert the config to spec 3"
+		p.Message = fmt.Sprintf("%s is not a known ignitionVersion", stub.Old)
+		p.Remedy = "write 1, or begin a config of a newer spec with " + `{"ignition": {"version": "3.4.0"}}`
 	case stub.Ignition == nil || stub.Ignition.Version == nil || *stub.Ignition.Version == "":
 		p.Message = "the spec version is missing"
 	case strings.HasPrefix(*stub.Ignition.Version, "2."):
-		p.Message, p.Remedy = fmt.Sprintf("Ignition spec 2.x is not supported yet (this is %s)", *stub.Ignition.Version), "convert the config to spec 3"
+		p.Message, p.Remedy = fmt.Sprintf("%q is not a known spec version", *stub.Ignition.Version), "write 2.0.0, 2.1.0, 2.2.0, 2.3.0 or 2.4.0"
 	case !knownSpec(*stub.Ignition.Version):
 		p.Message = fmt.Sprintf("%q is not a known spec version", *stub.Ignition.Version)
 	default:
@@ -92,11 +103,11 @@ func knownSpec(version string) bool {
 	return false
 }
 
-// typeProblem is non-nil if a value has a type that its field cannot take.
-func typeProblem(c Config, data []byte) *Problem {
-	var probe types.Config
+// typeProblem is non-nil if a value has a type that its field in the probe
+// cannot take.
+func typeProblem(c Config, data []byte, probe any) *Problem {
 	var wrong *json.UnmarshalTypeError
-	if !errors.As(json.Unmarshal(data, &probe), &wrong) {
+	if !errors.As(json.Unmarshal(data, probe), &wrong) {
 		return nil
 	}
 	own, ok := newJSONText(c.Name, data).(jsonText)
@@ -135,9 +146,15 @@ func (c Config) convert(found report.Report, data []byte) Report {
 	var out Report
 	for _, e := range found.Entries {
 		path, isKey := plainPath(e.Context.Path)
+		if isOEMSource(root, path, e.Message) {
+			continue
+		}
 		p := Sentence(root, path, e.Message, func(p Path) Position { return c.Position(p...) })
 		p.Severity, p.Path = severityOf(e.Kind), path.String()
 		p.Position = c.place(path, isKey, e.Message)
+		if text, ok := c.at.(earlierText); ok {
+			p.Path = text.source(path).String()
+		}
 		out = append(out, p)
 	}
 	return out

@@ -8,6 +8,8 @@ import (
 	vpath "github.com/coreos/vcontext/path"
 	"github.com/coreos/vcontext/tree"
 	"gopkg.in/yaml.v3"
+
+	"wellcar.dev/internal/format/unitfile"
 )
 
 // locator finds elements of an Ignition config in a text of the user.
@@ -183,7 +185,7 @@ func (y YAML) Fault(p Path, message string) (Position, bool) {
 	if !ok || !strings.HasPrefix(message, unitPrefix) {
 		return Position{}, false
 	}
-	line, _ := unitFault(contents)
+	line, _ := unitfile.Fault(contents)
 	return y.Within(p, line)
 }
 

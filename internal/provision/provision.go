@@ -3,11 +3,11 @@
 // and Apply takes the steps on a target. Each step and each problem carries
 // the place in the user's own text that asked for it.
 //
-// Read are Ignition JSON of spec 3.0 to 3.6 and 3.7-experimental, and Butane
-// variant flatcar through a Translator (package provision/butane), which the
-// programs of the image leave out. This slice plans groups, users, SSH keys,
-// directories, files, links, units and presets; what it cannot do yet (disks,
-// file systems, LUKS, RAID, kernel arguments, specs 1 and 2) it refuses with the place, before the first change.
+// Read are Ignition JSON of spec 1 and 2.0 to 2.4 (through package
+// provision/legacy), of 3.0 to 3.6 and 3.7-experimental, and Butane variant
+// flatcar through a Translator (package provision/butane), which the programs
+// of the image leave out. What a target cannot do is refused with the place,
+// before the first change.
 //
 // The contract is that of coreos/ignition: see docs "stages", sections files,
 // units and users of its operator notes and the configuration specifications,

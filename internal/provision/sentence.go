@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	ierrors "github.com/coreos/ignition/v2/config/shared/errors"
+
+	"wellcar.dev/internal/format/unitfile"
 )
 
 var duplicateMessage = ierrors.ErrDuplicate.Error()
@@ -32,12 +34,55 @@ var meanings = map[string][2]string{
 	ierrors.ErrHashWrongSize.Error():            {"the hash has the wrong number of digits", "sha256 has 64, sha512 has 128"},
 	ierrors.ErrHashUnrecognized.Error():         {"unknown kind of hash", "use sha256 or sha512"},
 	ierrors.ErrInvalidUrl.Error():               {"the source is not a URL", "write it as https://..., or data:, with a space as %20"},
-	ierrors.ErrInvalidScheme.Error():            {"nothing is known about this kind of source", "use http, https, tftp, s3, gs or data"},
+	ierrors.ErrInvalidScheme.Error():            {"nothing is known about this kind of source", "use http, https, tftp, s3, arn, gs, oem or data"},
 	ierrors.ErrSourceRequired.Error():           {"the source is missing", "give a URL"},
 	ierrors.ErrInvalidSystemdExt.Error():        {"the name has no suffix of a unit", "end it with .service, .timer, .mount or the like"},
 	ierrors.ErrInvalidSystemdDropinExt.Error():  {"the name of a drop-in does not end in .conf", "rename it to NAME.conf"},
 	ierrors.ErrPathConflictsSystemd.Error():     {"the path is that of a unit or drop-in of this config", "keep only the entry under systemd.units"},
 	ierrors.ErrShouldNotExistWithOthers.Error(): {"it shall not exist, yet has other settings", "drop them"},
+
+	ierrors.ErrDiskDeviceRequired.Error():              {"the device is missing", "name it, as /dev/disk/by-id/..."},
+	ierrors.ErrPartitionNumbersCollide.Error():         {"two partitions have the same number", "give each its own, or 0 for the next free one"},
+	ierrors.ErrPartitionsOverlap.Error():               {"two partitions overlap", "correct start and size"},
+	ierrors.ErrPartitionsMisaligned.Error():            {"a partition does not begin at a whole MiB", "correct start"},
+	ierrors.ErrZeroesWithShouldNotExist.Error():        {"a partition shall not exist while another has number 0", "give all of them numbers"},
+	ierrors.ErrNeedLabelOrNumber.Error():               {"the partition has neither a number nor a label", "give one of the two"},
+	ierrors.ErrDuplicateLabels.Error():                 {"two partitions have the same label", "give each its own"},
+	ierrors.ErrLabelTooLong.Error():                    {"the label is longer than 36 characters", "shorten it"},
+	ierrors.ErrLabelContainsColon.Error():              {"the label has a colon, which partitioning tools take as its end", "leave the colon out"},
+	ierrors.ErrDoesntMatchGUIDRegex.Error():            {"this is no GUID", "write it as 01234567-89AB-CDEF-EDCB-A98765432101"},
+	ierrors.ErrFilesystemInvalidFormat.Error():         {"the format is not known", "use ext4, btrfs, xfs, vfat or swap, or none to wipe"},
+	ierrors.ErrFormatNilWithOthers.Error():             {"the format is missing", "use ext4, btrfs, xfs, vfat or swap"},
+	ierrors.ErrLabelNeedsFormat.Error():                {"there is a label, but no format", "give the format, or drop the label"},
+	ierrors.ErrExt4LabelTooLong.Error():                {"the label is longer than the 16 characters that ext4 takes", "shorten it"},
+	ierrors.ErrBtrfsLabelTooLong.Error():               {"the label is longer than the 256 characters that btrfs takes", "shorten it"},
+	ierrors.ErrXfsLabelTooLong.Error():                 {"the label is longer than the 12 characters that xfs takes", "shorten it"},
+	ierrors.ErrSwapLabelTooLong.Error():                {"the label is longer than the 15 characters that swap takes", "shorten it"},
+	ierrors.ErrVfatLabelTooLong.Error():                {"the label is longer than the 11 characters that vfat takes", "shorten it"},
+	ierrors.ErrPartitionsOverwritten.Error():           {"the device is a disk that this config partitions", "name one of its partitions"},
+	ierrors.ErrFilesystemImplicitWipe.Error():          {"the disk's table is wiped, and the file system with it", "set wipe_filesystem, or keep the table"},
+	ierrors.ErrRaidLevelRequired.Error():               {"the level is missing", "use raid0, raid1, raid5, raid6 or raid10"},
+	ierrors.ErrUnrecognizedRaidLevel.Error():           {"the level is not known", "use linear, raid0, raid1, raid4, raid5, raid6 or raid10"},
+	ierrors.ErrSparesUnsupportedForLevel.Error():       {"arrays of this level have no spares", "drop spares, or use raid1, raid5, raid6 or raid10"},
+	ierrors.ErrRaidDevicesRequired.Error():             {"the devices are missing", "list them"},
+	ierrors.ErrLuksLabelTooLong.Error():                {"the label is longer than 47 characters", "shorten it"},
+	ierrors.ErrLuksNameContainsSlash.Error():           {"the name has a slash", "write the name without /dev/mapper/"},
+	ierrors.ErrInvalidLuksKeyFile.Error():              {"the source of the key file is not valid", "give a URL, or the key inline"},
+	ierrors.ErrClevisPinRequired.Error():               {"custom clevis has no pin", "give pin and config"},
+	ierrors.ErrUnknownClevisPin.Error():                {"the clevis pin is not known", "use tpm2, tang or sss"},
+	ierrors.ErrClevisConfigRequired.Error():            {"custom clevis has no config", "give pin and config"},
+	ierrors.ErrClevisCustomWithOthers.Error():          {"custom clevis stands beside tpm2, tang or threshold", "keep one of the two"},
+	ierrors.ErrTangThumbprintRequired.Error():          {"the thumbprint of the Tang server is missing", "give what tang-show-keys prints"},
+	ierrors.ErrInvalidTangAdvertisement.Error():        {"the advertisement is not JSON", "give what URL/adv of the server returns"},
+	ierrors.ErrInvalidProxy.Error():                    {"the proxy is no http or https URL", "write it as http://host:port"},
+	ierrors.ErrInsecureProxy.Error():                   {"https resources are fetched through a proxy over plain http", "use an https proxy"},
+	ierrors.ErrInvalidHTTPHeader.Error():               {"the header is not valid", "write its name without spaces and colons"},
+	ierrors.ErrEmptyHTTPHeaderName.Error():             {"the header has no name", "give it"},
+	ierrors.ErrUnsupportedSchemeForHTTPHeaders.Error(): {"headers are sent with http and https only", "drop httpHeaders"},
+	ierrors.ErrInvalidS3ARN.Error():                    {"this is no ARN of an S3 object", "write arn:aws:s3:::BUCKET/KEY"},
+	ierrors.ErrInvalidS3ObjectVersionId.Error():        {"versionId is empty", "give it, or drop ?versionId="},
+	ierrors.ErrNoSystemdExt.Error():                    {"the name has no suffix of a unit", "end it with .service, .timer, .mount or the like"},
+	ierrors.ErrInvalidInstantiatedUnit.Error():         {"this is no name of an instance of a template", "write NAME@INSTANCE.service"},
 }
 
 // describe puts the object at p in front of a text.
@@ -75,10 +120,13 @@ func Sentence(root any, p Path, message string, place func(Path) Position) Probl
 	case strings.HasSuffix(message, "has no install section so enable does nothing"):
 		text = "it is enabled, but has no [Install] section, so nothing would start it"
 		remedy = "add [Install] with WantedBy=multi-user.target"
+	case strings.HasPrefix(message, "template unit ") && strings.HasSuffix(message, " doesn't have Install section"):
+		text = "it is enabled, but its template has no [Install] section, so nothing would start it"
+		remedy = "add [Install] with WantedBy=multi-user.target to the template"
 	case strings.HasPrefix(message, unitPrefix):
 		text, remedy = "bad unit syntax: "+strings.TrimPrefix(message, unitPrefix), ""
 		if contents, ok := p.get(root).(string); ok {
-			if _, fault := unitFault(contents); fault != "" {
+			if _, fault := unitfile.Fault(contents); fault != "" {
 				text = "bad unit syntax: " + fault
 			}
 		}
