@@ -1,8 +1,11 @@
 // Package platform finds the configs of a machine: one file for each source.
 // Base and user configs of the OEM partition come before the platform's.
 //
-// This slice knows qemu, metal and file. Each source reads only what it is
-// handed in Env, so that tests hand it a folder.
+// The ids and their protocols are those of coreos/ignition; most clouds answer
+// at http://169.254.169.254, others with a drive or a channel of the
+// hypervisor. Each source uses only what it is handed in Env, so that tests
+// hand it a folder, a server or a table. None guesses the platform, and each
+// keeps asking until it knows whether there is a config.
 package platform
 
 import (
@@ -16,6 +19,8 @@ import (
 
 // Env is the part of a machine that sources read.
 type Env struct {
+	Cloud
+
 	Sys    fs.FS  // /sys
 	OEM    fs.FS  // the OEM partition; nil: there is none
 	Config string // file named by the user ($IGNITION_CONFIG_FILE), for the source file
@@ -31,18 +36,15 @@ type Found struct {
 	Name   string // where it was found, for people
 	Data   []byte // nil: the source has none
 	Source []byte // encoded text that Data was made of; nil: unknown
+	// Output are files that the platform has besides, by their path on the
+	// machine. The files stage writes them with mode 0600.
+	Output map[string][]byte
 }
 
 // Source gets the user's config, or learns that there is none. The ones that
 // ask a network keep trying until the context ends.
 type Source interface {
 	Fetch(ctx context.Context, env Env) (Found, error)
-}
-
-var sources = map[string]Source{
-	"qemu":  qemu{},
-	"metal": metal{},
-	"file":  file{},
 }
 
 // IDs are the platforms that are known, sorted.

@@ -49,8 +49,8 @@ func TestOEMBeatsPlatform(t *testing.T) {
 }
 
 func TestUnknownPlatform(t *testing.T) {
-	_, err := User(context.Background(), "aws", Env{})
-	if err == nil || !strings.Contains(err.Error(), "file, metal, qemu") {
+	_, err := User(context.Background(), "moon", Env{})
+	if err == nil || !strings.Contains(err.Error(), "known are akamai, aliyun, applehv, aws") {
 		t.Fatal(err)
 	}
 }

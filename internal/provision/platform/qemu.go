@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,12 +20,17 @@ const (
 	fwSource  = "opt/wellcar/source"
 )
 
-// qemu reads the firmware configuration device, whose kernel module must be
-// loaded.
+// qemu reads the firmware configuration device, and where that has no config
+// a virtio disk with the serial "ignition".
 type qemu struct{}
+
+const diskSerial = "ignition"
 
 // Fetch implements Source.
 func (qemu) Fetch(_ context.Context, env Env) (Found, error) {
+	if err := env.load("qemu_fw_cfg"); err != nil {
+		return Found{}, err
+	}
 	for _, key := range []string{fwFlatcar, fwCoreOS} {
 		data, err := readKey(env.Sys, key)
 		if err != nil {
@@ -36,7 +42,30 @@ func (qemu) Fetch(_ context.Context, env Env) (Found, error) {
 		source, err := readKey(env.Sys, fwSource)
 		return Found{Name: "fw_cfg " + key, Data: data, Source: source}, err
 	}
-	return Found{Name: "fw_cfg"}, nil
+	return env.ignitionDisk()
+}
+
+// ignitionDisk reads the disk, whose end is filled up with NULs.
+func (env Env) ignitionDisk() (Found, error) {
+	if env.OpenDisk == nil {
+		return Found{Name: "fw_cfg"}, nil
+	}
+	disk, err := env.OpenDisk(diskSerial)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Found{Name: "fw_cfg"}, nil
+	}
+	if err != nil {
+		return Found{}, fmt.Errorf("opening the disk with the serial %s: %w", diskSerial, err)
+	}
+	defer disk.Close()
+	data, err := io.ReadAll(io.LimitReader(disk, configMax+1))
+	if err == nil && len(data) > configMax {
+		err = fmt.Errorf("it is larger than %d MiB", configMax>>20)
+	}
+	if err != nil {
+		return Found{}, fmt.Errorf("reading the disk with the serial %s: %w", diskSerial, err)
+	}
+	return Found{Name: "disk " + diskSerial, Data: bytes.TrimRight(data, "\x00")}, nil
 }
 
 // readKey reads a key with one call: the driver starts from the beginning at
