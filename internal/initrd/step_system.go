@@ -5,6 +5,7 @@ package initrd
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"wellcar.dev/internal/format/probe"
 	"wellcar.dev/internal/layout"
@@ -18,6 +19,8 @@ const (
 	etcDir     = sysroot + "/etc"
 	etcWork    = sysroot + "/.etc-work"
 	oemDir     = sysroot + "/oem"
+
+	accountsDir = sysroot + "/var/lib/wellcar/accounts" // names that the last release had
 )
 
 // mountEtc lays /etc of the root file system over the shipped one. An image
@@ -25,6 +28,13 @@ const (
 func (b *boot) mountEtc(context.Context) error {
 	if err := removeBlankMachineID(b.m.path(etcDir)); err != nil {
 		b.m.Log(kmsg.Error, "%v", err)
+	}
+	added, err := FollowAccounts(b.m.path(etcDir), b.m.path(shippedEtc), b.m.path(accountsDir))
+	if err != nil {
+		b.m.Log(kmsg.Error, "%v", err)
+	}
+	if len(added) > 0 {
+		b.m.Log(kmsg.Info, "/etc: accounts of this release added: %s", strings.Join(added, ", "))
 	}
 	removed, err := CleanEtc(b.m.path(etcDir), b.m.path(shippedEtc))
 	if err != nil {
