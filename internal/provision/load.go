@@ -6,7 +6,7 @@ import (
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 )
 
-// Translator turns Butane into Ignition JSON. A nil JSON means that the
+// Translator turns a text of the host into Ignition JSON. A nil JSON means that the
 // report has an error.
 type Translator func(name string, data []byte, filesDir string, strict bool) ([]byte, Report, Positions)
 
@@ -15,6 +15,7 @@ type LoadOptions struct {
 	FilesDir string     // folder of the files that Butane embeds; empty forbids embedding
 	Strict   bool       // warnings are errors
 	Butane   Translator // nil refuses Butane
+	CLC      Translator // nil refuses Container Linux Configs
 	Source   *Source    // what the Ignition JSON was made of; nil: itself
 }
 
@@ -37,7 +38,9 @@ type Config struct {
 }
 
 // Provided tells whether there is an Ignition config at all.
-func (c Config) Provided() bool { return c.Kind == KindIgnition || c.Kind == KindButane }
+func (c Config) Provided() bool {
+	return c.Kind == KindIgnition || c.Kind == KindButane || c.Kind == KindCLC
+}
 
 // Position is the place of an element, or of the nearest one around it:
 // config.Position("storage", "files", 0, "path").
@@ -51,7 +54,9 @@ func Load(name string, data []byte, opt LoadOptions) (Config, Report) {
 	var report Report
 	switch c.Kind {
 	case KindButane:
-		c, report = loadButane(c, data, opt)
+		c, report = loadYAML(c, data, "Butane", opt.Butane, opt)
+	case KindCLC:
+		c, report = loadYAML(c, data, "a Container Linux Config", opt.CLC, opt)
 	case KindIgnition:
 		c, report = loadIgnition(c, data, opt)
 	case KindOther:
@@ -66,13 +71,13 @@ func Load(name string, data []byte, opt LoadOptions) (Config, Report) {
 	return c, report.sorted()
 }
 
-func loadButane(c Config, data []byte, opt LoadOptions) (Config, Report) {
-	if opt.Butane == nil {
+func loadYAML(c Config, data []byte, what string, translate Translator, opt LoadOptions) (Config, Report) {
+	if translate == nil {
 		return c, Report{{Severity: Error, Position: Position{c.Name, 1, 1},
-			Message: "this is Butane, which a machine does not read",
+			Message: fmt.Sprintf("this is %s, which a machine does not read", what),
 			Remedy:  "translate it to Ignition JSON first: wellcar config FILE"}}
 	}
-	text, report, positions := opt.Butane(c.Name, data, opt.FilesDir, opt.Strict)
+	text, report, positions := translate(c.Name, data, opt.FilesDir, opt.Strict)
 	if text == nil {
 		return c, report
 	}
@@ -96,11 +101,8 @@ func unknownText(name string, data []byte) Problem {
 		p.Message, p.Remedy = "the text is compressed with gzip", "give it uncompressed"
 	case mentions(data, "ignition:"):
 		p.Message, p.Remedy = "this is an Ignition config written as YAML", "write it as JSON, or as Butane with variant: flatcar and version: 1.1.0"
-	case mentions(data, "systemd:"), mentions(data, "storage:"), mentions(data, "passwd:"):
-		p.Message = "variant is missing, and Container Linux Config is not supported yet"
-		p.Remedy = "for Butane add variant: flatcar and version: 1.1.0"
 	default:
-		p.Message = "the text is neither an Ignition config nor Butane"
+		p.Message = "the text is no Ignition config, no Butane, no Container Linux Config and no cloud-config"
 		p.Remedy = fmt.Sprintf("begin Ignition JSON with %s, Butane with variant: flatcar", `{"ignition": {"version": "3.4.0"}}`)
 	}
 	return p

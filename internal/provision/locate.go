@@ -151,6 +151,9 @@ func NewYAML(file string, data []byte) YAML {
 // Position is the place of an element, or of the nearest one around it.
 func (y YAML) Position(p Path) Position { return locate(y, p) }
 
+// Has tells whether there is such an element.
+func (y YAML) Has(p Path) bool { return y.node(p) != nil }
+
 // Key is the place of a field's name rather than its value.
 func (y YAML) Key(p Path) Position {
 	if n := y.node(p[:len(p)-1]); n != nil {

@@ -18,6 +18,7 @@ const (
 	KindEmpty    Kind = "empty"
 	KindIgnition Kind = "ignition"
 	KindButane   Kind = "butane"
+	KindCLC      Kind = "container-linux-config"
 	KindOther    Kind = "other" // cloud-config, script or MIME message
 	KindUnknown  Kind = "unknown"
 )
@@ -34,15 +35,37 @@ func Recognise(data []byte) Kind {
 	if looksLikeJSON(data) {
 		return recogniseJSON(data)
 	}
-	var top struct {
-		Variant *yaml.Node `yaml:"variant"`
-		Version *yaml.Node `yaml:"version"`
-	}
+	var top map[string]yaml.Node
 	err := yaml.Unmarshal(data, &top)
-	if err == nil && top.Variant == nil || !mentions(data, "variant:") {
-		return KindUnknown
+	_, variant := top["variant"]
+	version := top["version"]
+	switch {
+	case variant, err != nil && mentions(data, "variant:"), strings.Count(version.Value, ".") == 2:
+		return KindButane
+	case isCLC(data, top, err):
+		return KindCLC
 	}
-	return KindButane
+	return KindUnknown
+}
+
+// The sections of Container Linux Configs.
+var clcSections = []string{"ignition", "storage", "systemd", "networkd", "passwd", "etcd", "flannel", "update", "docker", "locksmith"}
+
+// isCLC tells a Container Linux Config, which has no mark of its own, by its
+// sections. An Ignition config written as YAML has a version, and is none.
+func isCLC(data []byte, top map[string]yaml.Node, err error) bool {
+	ignition := top["ignition"]
+	for i := 0; i+1 < len(ignition.Content); i += 2 {
+		if ignition.Content[i].Value == "version" {
+			return false
+		}
+	}
+	for _, name := range clcSections {
+		if _, ok := top[name]; ok || err != nil && mentions(data, name+":") {
+			return true
+		}
+	}
+	return false
 }
 
 func recogniseJSON(data []byte) Kind {

@@ -10,11 +10,7 @@
 package butane
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"github.com/coreos/butane/config/common"
 	"github.com/coreos/butane/config/flatcar/v1_0"
@@ -71,7 +67,7 @@ func Translate(name string, data []byte, filesDir string, strict bool) ([]byte, 
 	switch {
 	case err == nil:
 	case problems.Err() == nil:
-		problems = append(problems, yamlProblems(text, name, data, err)...)
+		problems = append(problems, text.Problems(err)...)
 	}
 	if strict {
 		for i := range problems {
@@ -92,7 +88,7 @@ func versionOf(text provision.YAML, data []byte) (version, *provision.Problem) {
 		Variant, Version string
 	}
 	if err := yaml.Unmarshal(data, &top); err != nil && text.Value == nil {
-		return version{}, &yamlProblems(text, text.File(), data, err)[0]
+		return version{}, &text.Problems(err)[0]
 	}
 	p := &provision.Problem{Severity: provision.Error, Path: "version", Position: text.Position(provision.Path{"version"}),
 		Remedy: "write version: 1.1.0"}
@@ -174,89 +170,4 @@ func positions(text provision.YAML, set translate.TranslationSet) provision.Posi
 		out[to.String()] = text.Position(from)
 	}
 	return out
-}
-
-var (
-	lineRe = regexp.MustCompile(`line (\d+): (.*)`)
-	typeRe = regexp.MustCompile("cannot unmarshal !!(\\w+)(?: `(.*)`)? into (\\S+)")
-)
-
-// yamlProblems turns an error of the YAML reader, which knows lines only,
-// into problems.
-func yamlProblems(text provision.YAML, name string, data []byte, err error) provision.Report {
-	var types *yaml.TypeError
-	messages := []string{strings.TrimPrefix(err.Error(), "yaml: ")}
-	if errors.As(err, &types) {
-		messages = types.Errors
-	}
-	var out provision.Report
-	for _, m := range messages {
-		out = append(out, yamlProblem(text, name, data, m))
-	}
-	return out
-}
-
-func yamlProblem(text provision.YAML, name string, data []byte, message string) provision.Problem {
-	p := provision.Problem{Severity: provision.Error, Message: message, Position: provision.Position{File: name}}
-	line := 0
-	if m := lineRe.FindStringSubmatch(message); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		p.Message, p.Position = m[2], lineStart(name, data, line)
-	}
-	if m := typeRe.FindStringSubmatch(p.Message); m != nil {
-		if path := text.OnLine(line, m[1], strings.TrimSuffix(m[2], "...")); path != nil {
-			p.Path, p.Position = path.String(), text.Position(path)
-		}
-		p.Message = fmt.Sprintf("%s is %s", orText(p.Path), found(m[1], m[2]))
-		p.Remedy = "write " + wanted(m[3])
-		return p
-	}
-	if strings.HasPrefix(p.Message, "mapping key ") {
-		p.Remedy = "keep one of the two"
-		return p
-	}
-	if line, ok := text.FaultLine(); ok {
-		p.Position = lineStart(name, data, line)
-	}
-	p.Message, p.Remedy = "the text is not valid YAML: "+p.Message, "look at the indentation and for a missing colon or quote, there or just before"
-	return p
-}
-
-func orText(path string) string {
-	if path == "" {
-		return "the text"
-	}
-	return path
-}
-
-func found(tag, value string) string {
-	kind := map[string]string{"str": "the text", "int": "the number", "float": "the number", "bool": "the truth value", "map": "a mapping", "seq": "a list", "null": "nothing"}[tag]
-	if value == "" {
-		return kind
-	}
-	return kind + " " + strconv.Quote(value)
-}
-
-func wanted(goType string) string {
-	switch {
-	case goType == "int":
-		return "a whole number without quotes (a mode begins with 0)"
-	case goType == "bool":
-		return "true or false without quotes"
-	case goType == "string":
-		return "a text"
-	case strings.HasPrefix(goType, "[]"):
-		return "a list, each entry beginning with -"
-	}
-	return "a mapping of names to values"
-}
-
-// lineStart is the place of the first sign on a line.
-func lineStart(name string, data []byte, line int) provision.Position {
-	lines := strings.Split(string(data), "\n")
-	if line < 1 || line > len(lines) {
-		return provision.Position{File: name}
-	}
-	text := lines[line-1]
-	return provision.Position{File: name, Line: line, Column: 1 + len(text) - len(strings.TrimLeft(text, " \t"))}
 }

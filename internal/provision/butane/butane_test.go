@@ -99,7 +99,7 @@ func TestBroken(t *testing.T) {
 		"mount unit":     {v + "storage:\n  filesystems:\n    - device: /dev/sdb\n      format: ext4\n      path: /var/lib/data\n      with_mount_unit: true\n", `c.bu:5:7: file system on /dev/sdb: not supported yet: making file systems; leave this section out for now`},
 		"raid":           {v + "storage:\n  raid:\n    - name: data\n      level: raid1\n      devices: [/dev/a, /dev/b]\n", `c.bu:5:7: RAID array data: not supported yet: making RAID arrays; leave this section out for now`},
 		"kargs":          {v + "kernel_arguments:\n  should_exist: [quiet]\n", `c.bu:4:18: not supported yet: kernel arguments; leave this section out for now`},
-		"top level list": {"- variant: flatcar\n", `c.bu:1:1: the text is neither an Ignition config nor Butane; begin Ignition JSON with {"ignition": {"version": "3.4.0"}}, Butane with variant: flatcar`},
+		"top level list": {"- variant: flatcar\n", `c.bu:1:1: the text is no Ignition config, no Butane, no Container Linux Config and no cloud-config; begin Ignition JSON with {"ignition": {"version": "3.4.0"}}, Butane with variant: flatcar`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, first(tc.text)); diff != "" {

@@ -1,0 +1,114 @@
+// Package clc translates Container Linux Configs, the YAML without a variant
+// that the config transpiler ct reads, to Ignition JSON of spec 2.3.0 and
+// keeps where each element came from. Only programs of the host import it.
+//
+// The reader is ct itself, github.com/flatcar/container-linux-config-transpiler;
+// its documents say what the sections mean:
+// https://github.com/flatcar/container-linux-config-transpiler/blob/main/doc/configuration.md
+//
+//	translate := clc.Translator("ec2") // or "" without dynamic data
+//	config, report := provision.Load("c.yaml", text, provision.LoadOptions{CLC: translate})
+package clc
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/flatcar/container-linux-config-transpiler/config"
+	"github.com/flatcar/container-linux-config-transpiler/config/platform"
+	"github.com/flatcar/container-linux-config-transpiler/config/types"
+	"github.com/flatcar/ignition/config/validate/report"
+
+	"wellcar.dev/internal/provision"
+)
+
+// Platforms are those that {PRIVATE_IPV4} and the like can be translated for.
+func Platforms() []string { return slices.Clone(platform.Platforms) }
+
+// Translator returns one for a platform of Platforms, or for none if it is
+// empty.
+func Translator(name string) provision.Translator {
+	return func(file string, data []byte, filesDir string, strict bool) ([]byte, provision.Report, provision.Positions) {
+		return translate(file, data, filesDir, name)
+	}
+}
+
+func translate(name string, data []byte, filesDir, platform string) ([]byte, provision.Report, provision.Positions) {
+	text := provision.NewYAML(name, data)
+	in, ast, found := config.Parse(data)
+	if ast == nil || found.IsFatal() {
+		return nil, orYAML(text, found), nil
+	}
+	problems := convert(text, found)
+	if p := platformProblem(name, platform); p != nil {
+		return nil, append(problems, *p), nil
+	}
+	var out any
+	withFilesDir(filesDir, func() { out, found = config.Convert(in, platform, ast) })
+	problems = append(problems, convert(text, found)...)
+	if problems.Err() != nil {
+		return nil, problems, nil
+	}
+	ignition, err := json.Marshal(out)
+	if err != nil {
+		return nil, append(problems, provision.Problem{Severity: provision.Error, Message: err.Error(), Position: text.Position(nil)}), nil
+	}
+	return ignition, problems, positions(text, in, ignition)
+}
+
+// ct looks for the folder of local files in a flag of the whole process.
+var filesDirFlag struct {
+	sync.Mutex
+	once sync.Once
+}
+
+func withFilesDir(dir string, do func()) {
+	filesDirFlag.Lock()
+	defer filesDirFlag.Unlock()
+	filesDirFlag.once.Do(func() { flag.String("files-dir", "", "") })
+	flag.Set("files-dir", dir)
+	do()
+}
+
+func platformProblem(file, name string) *provision.Problem {
+	if platform.IsSupportedPlatform(name) {
+		return nil
+	}
+	return &provision.Problem{Severity: provision.Error, Position: provision.Position{File: file},
+		Message: fmt.Sprintf("platform %q is not one of Container Linux Configs", name),
+		Remedy:  "use " + strings.Join(platform.Platforms, ", ")}
+}
+
+// orYAML gives the problems of a text that could not be read, which are those
+// of the YAML reader if there is no other.
+func orYAML(text provision.YAML, found report.Report) provision.Report {
+	problems := provision.Report{}
+	for _, e := range found.Entries {
+		if e.Line == 0 && (strings.HasPrefix(e.Message, "yaml: ") || text.Value == nil) {
+			problems = append(problems, text.Problems(yamlError(e.Message))...)
+			continue
+		}
+		problems = append(problems, problem(text, e))
+	}
+	return problems
+}
+
+// yamlError is the text of an error of the YAML reader as that error.
+type yamlError string
+
+func (e yamlError) Error() string { return string(e) }
+
+func sections(in types.Config) map[string]string {
+	update := "update"
+	if in.Update == nil {
+		update = "locksmith"
+	}
+	return map[string]string{
+		"docker.service": "docker", "etcd-member.service": "etcd", "flanneld.service": "flannel",
+		"/etc/coreos/update.conf": update,
+	}
+}

@@ -1,0 +1,90 @@
+package clc
+
+import (
+	"strings"
+
+	"github.com/flatcar/ignition/config/validate/report"
+
+	"wellcar.dev/internal/provision"
+)
+
+// convert turns the findings of ct into problems of ours.
+func convert(text provision.YAML, found report.Report) provision.Report {
+	var out provision.Report
+	for _, e := range found.Entries {
+		out = append(out, problem(text, e))
+	}
+	return out
+}
+
+func problem(text provision.YAML, e report.Entry) provision.Problem {
+	path := text.At(e.Line, e.Column)
+	if e.Line == 0 {
+		path = text.Containing("{") // what has no place is about values in braces
+	}
+	if known, ok := words[e.Message]; ok {
+		e.Message = known[0]
+	}
+	p := provision.Sentence(text.Value, path, e.Message, text.Position)
+	p.Position = provision.Position{File: text.File(), Line: e.Line, Column: e.Column}
+	if e.Line == 0 {
+		p.Position = text.Position(path)
+	}
+	if at, ok := text.Fault(path, e.Message); ok {
+		p.Position = at
+	}
+	if path != nil {
+		p.Path = path.String()
+	}
+	if known := remedy(e.Message); p.Remedy == "" {
+		p.Remedy = known
+	}
+	p.Severity = severity(e)
+	return p
+}
+
+func severity(e report.Entry) provision.Severity {
+	switch e.Kind {
+	case report.EntryError:
+		return provision.Error
+	case report.EntryInfo:
+		return provision.Info
+	}
+	return provision.Warning
+}
+
+// What ct says, in words that name what is wrong.
+var words = map[string][2]string{
+	"unknown update group":                                            {"the group is none of stable, beta and alpha, and there is no server", "give server, or one of the groups"},
+	"unknown reboot strategy":                                         {"the reboot strategy is not known", "write reboot, etcd-lock or off"},
+	"couldn't parse window start":                                     {"window_start is no time", "write HH:MM, or Day HH:MM as Thu 04:00"},
+	"unknown day in window start":                                     {"window_start begins with no day", "write Sun, Mon, Tue, Wed, Thu, Fri or Sat"},
+	"couldn't parse window length":                                    {"window_length is no duration", "write it as 1h or 90m"},
+	"unsupported platform":                                            {"values in braces are not known on this platform", "name another platform with --platform"},
+	"unknown field":                                                   {"a value in braces is not known on this platform", "use HOSTNAME, PRIVATE_IPV4, PUBLIC_IPV4, PRIVATE_IPV6 or PUBLIC_IPV6, as far as the platform has them"},
+	"no filesystem specified":                                         {"the file system is missing", "write filesystem: root"},
+	"window-start and window-length must both be specified":           {"of window_start and window_length one is missing", "give both or neither"},
+	"platform must be specified to use templating":                    {"there are values in braces, and no platform to take them from", "name the platform with --platform"},
+	"only one of the following can be set: local, inline, remote.url": {"there is more than one of inline, local and remote", "keep one"},
+	"invalid dimension (finest granularity is 1MiB)":                  {"the size is no whole number of MiB", "write it as 512MiB or 10GiB"},
+	"mode unspecified for file, defaulting to 0644":                   {"the mode is missing and becomes 0644", "write mode: 0644"},
+	"mode unspecified for directory, defaulting to 0755":              {"the mode is missing and becomes 0755", "write mode: 0755"},
+}
+
+// remedy is what to do about a message, in ct's words or ours.
+func remedy(message string) string {
+	for _, w := range words {
+		if w[0] == message {
+			return w[1]
+		}
+	}
+	switch {
+	case strings.HasPrefix(message, "Config has unrecognized key: "):
+		return "check its spelling and indentation; for Butane add variant: flatcar and version: 1.1.0"
+	case strings.HasPrefix(message, "units: "):
+		return "write it as 512MiB or 10GiB"
+	case strings.Contains(message, "--files-dir"):
+		return "name the folder with --files-dir"
+	}
+	return ""
+}
