@@ -19,6 +19,7 @@ import (
 	"wellcar.dev/internal/provision/stage"
 	"wellcar.dev/internal/sys/mount"
 	"wellcar.dev/internal/sys/rootfs"
+	"wellcar.dev/internal/sys/storage"
 )
 
 // provisioning is one run of the applet.
@@ -30,6 +31,7 @@ type provisioning struct {
 	out                                 io.Writer
 	start                               time.Time
 	rec                                 provision.Record
+	disks                               *storage.Machine
 	close                               []func() error
 }
 
@@ -90,7 +92,14 @@ func (p *provisioning) runRecorded(ctx context.Context) error {
 	}
 	p.resumeRecord()
 	p.rec.Platform = p.platform
+	p.disks = storage.This()
+	if p.oemGiven {
+		p.disks.Ignore = []string{p.oem}
+	}
 	err := p.run(ctx)
+	if err != nil { // a failure leaves nothing mounted
+		err = errors.Join(err, p.disks.UnmountAll(context.WithoutCancel(ctx)))
+	}
 	for _, f := range p.close {
 		if closeErr := f(); err == nil {
 			err = closeErr
@@ -196,12 +205,16 @@ func (p *provisioning) target([]provision.Stage) (provision.Target, error) {
 	}
 	p.close = append(p.close, root.Close)
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // an id that cannot be read stays empty
-	return provision.Target{Files: root, Run: root.Run, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync}, nil
+	return provision.Target{Files: root, Run: root.Run, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync,
+		Disks: p.disks, Root: p.root}, nil
 }
 
 func (p *provisioning) facts(ctx context.Context, c provision.Config, t provision.Target) (provision.Facts, error) {
 	facts, err := provision.Gather(ctx, c, t)
 	facts.Platform = p.platform
+	if err == nil && (p.first() || slices.Contains(p.stages, provision.StageDisks)) {
+		facts.Disks, err = provision.LookAtDisks(ctx, c, p.disks)
+	}
 	return facts, err
 }
 

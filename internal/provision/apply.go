@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"wellcar.dev/internal/sys/rootfs"
@@ -49,6 +50,12 @@ type Target struct {
 	// State has what earlier stages left, and takes what later ones need. Nil:
 	// an empty one of the target's own.
 	State *State
+	// Disks reaches the disks for the stages disks, mount and umount. Nil: a
+	// step that needs it fails.
+	Disks Disks
+	// Root is the directory of this machine that is the target's root; empty
+	// is "/".
+	Root string
 	// Step hears of each step that ended. May be nil.
 	Step   func(index int, s Step, r StepResult)
 	BootID string           // of the boot that provisions
@@ -87,6 +94,7 @@ func (e *StepError) Unwrap() error { return e.Err }
 type machine struct {
 	Target
 	presets map[string]bool // lines of the preset file; nil: not read yet
+	telling sync.Mutex      // held while Step is called
 }
 
 // Apply takes the steps of all stages; see ApplyStages.
@@ -130,9 +138,11 @@ func (m *machine) steps(ctx context.Context, steps []Step, stages []Stage) error
 				return err
 			}
 		}
-		if err := m.step(ctx, i, steps[i]); err != nil {
+		last := parallelEnd(steps, i)
+		if err := m.several(ctx, i, steps[i:last]); err != nil {
 			return err
 		}
+		i = last - 1
 	}
 	return nil
 }
@@ -151,10 +161,16 @@ func (m *machine) step(ctx context.Context, i int, s Step) error {
 		}
 		r.Outcome, r.Err = Failed, &StepError{s, r.Err}
 	}
+	m.tell(i, s, r)
+	return r.Err
+}
+
+func (m *machine) tell(i int, s Step, r StepResult) {
+	m.telling.Lock()
+	defer m.telling.Unlock()
 	if m.Step != nil {
 		m.Step(i, s, r)
 	}
-	return r.Err
 }
 
 // orderNodes resolves the paths of all nodes on the target, refuses two that

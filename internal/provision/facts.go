@@ -11,6 +11,7 @@ type Facts struct {
 	Platform string
 	Users    map[string]Account // that exist, by name
 	Groups   map[string]int     // ids of those that exist, by name
+	Disks    []DiskFact         // that the config names, as they are before the first step; those that are not known are missing
 }
 
 // Account is a user of the machine.

@@ -65,11 +65,19 @@ func (c Config) Plan(facts Facts) (Plan, error) {
 	b := &builder{Config: c, facts: facts, report: report}
 	if c.Provided() {
 		b.refuse()
+		b.volumes = newVolumes(facts.Disks)
+		b.partitionDisks()
+		b.raid()
+		b.luks()
+		b.filesystems()
+		b.mounts()
 		b.accounts()
 		b.nodes()
 		b.units()
+		b.crypttab()
 	}
 	b.add(StageFiles, nil, &WriteResult{Provided: c.UserProvided})
+	b.unmounts()
 	if err := b.report.sorted().Err(); err != nil {
 		return Plan{}, err
 	}
@@ -86,6 +94,8 @@ type builder struct {
 	facts  Facts
 	steps  []Step
 	report Report
+
+	volumes *volumes // as they are after the steps so far
 }
 
 func (b *builder) add(s Stage, p Path, a Action) {
@@ -109,16 +119,12 @@ func (b *builder) warn(p Path, message, remedy string) {
 // refuse reports every section that this slice cannot carry out, so that
 // nothing of such a config is done.
 func (b *builder) refuse() {
-	s, k := b.Ignition.Storage, b.Ignition.KernelArguments
+	k := b.Ignition.KernelArguments
 	later := func(n int, what string, section ...any) {
 		for i := range n {
 			b.fail(Path(section).with(i), "not supported yet: "+what, "leave this section out for now")
 		}
 	}
-	later(len(s.Disks), "partitioning disks", "storage", "disks")
-	later(len(s.Raid), "making RAID arrays", "storage", "raid")
-	later(len(s.Luks), "making LUKS volumes", "storage", "luks")
-	later(len(s.Filesystems), "making file systems", "storage", "filesystems")
 	later(len(k.ShouldExist), "kernel arguments", "kernelArguments", "shouldExist")
 	later(len(k.ShouldNotExist), "kernel arguments", "kernelArguments", "shouldNotExist")
 	for i, ca := range b.Ignition.Ignition.Security.TLS.CertificateAuthorities {

@@ -99,8 +99,6 @@ func TestBroken(t *testing.T) {
 		"dropin name":   {v + ` "systemd":{"units":[{"name":"a.service","dropins":[{"name":"a"}]}]}}`, `c.ign:2:61: drop-in a of unit a.service: the name of a drop-in does not end in .conf; rename it to NAME.conf`},
 		"unit syntax":   {v + ` "systemd":{"units":[{"name":"a.service",` + "\n" + `"contents":"[Service]\nExecStart"}]}}`, `c.ign:3:12: unit a.service: bad unit syntax: "ExecStart" has no =; write [Section] lines and Name=value lines`},
 		"account name":  {v + ` "passwd":{"users":[{"name":"-o"}]}}`, `c.ign:2:29: user -o: this is no name of an account; use letters, digits, - and _, beginning with a letter`},
-		"disk":          {v + ` "storage":{"disks":[{"device":"/dev/sda"}]}}`, `c.ign:2:22: disk /dev/sda: not supported yet: partitioning disks; leave this section out for now`},
-		"filesystem":    {v + ` "storage":{"filesystems":[{"device":"/dev/sda","format":"ext4"}]}}`, `c.ign:2:28: file system on /dev/sda: not supported yet: making file systems; leave this section out for now`},
 		"kargs":         {v + ` "kernelArguments":{"shouldExist":["quiet"]}}`, `c.ign:2:36: not supported yet: kernel arguments; leave this section out for now`},
 		"unknown key":   {v + ` "storage":{"files":[{"path":"/x","moed":1}]}}`, `c.ign:2:35: warning: file /x: the key moed is not known here and is ignored; check its spelling and indentation, and the version of the config`},
 		"no install":    {v + ` "systemd":{"units":[{"name":"a.service","enabled":true,"contents":"[Unit]"}]}}`, `c.ign:2:68: warning: unit a.service: it is enabled, but has no [Install] section, so nothing would start it; add [Install] with WantedBy=multi-user.target`},

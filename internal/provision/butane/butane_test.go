@@ -96,8 +96,6 @@ func TestBroken(t *testing.T) {
 		"dropin syntax":  {v + "systemd:\n  units:\n    - name: a.service\n      dropins:\n        - name: x.conf\n          contents: |\n            [Unit\n", `c.bu:9:13: drop-in x.conf of unit a.service: bad unit syntax: "[Unit" has no closing bracket; write [Section] lines and Name=value lines`},
 		"no files dir":   {v + "storage:\n  files:\n    - path: /a\n      contents:\n        local: x\n", `c.bu:7:16: file /a: local file paths are relative to a files directory that must be specified with -d/--files-dir; name the folder with --files-dir`},
 		"two contents":   {v + "storage:\n  files:\n    - path: /a\n      contents:\n        inline: x\n        source: data:,y\n", `c.bu:8:17: file /a: only one of the following can be set: inline, local, source; keep one of inline, local and source`},
-		"mount unit":     {v + "storage:\n  filesystems:\n    - device: /dev/sdb\n      format: ext4\n      path: /var/lib/data\n      with_mount_unit: true\n", `c.bu:5:7: file system on /dev/sdb: not supported yet: making file systems; leave this section out for now`},
-		"raid":           {v + "storage:\n  raid:\n    - name: data\n      level: raid1\n      devices: [/dev/a, /dev/b]\n", `c.bu:5:7: RAID array data: not supported yet: making RAID arrays; leave this section out for now`},
 		"kargs":          {v + "kernel_arguments:\n  should_exist: [quiet]\n", `c.bu:4:18: not supported yet: kernel arguments; leave this section out for now`},
 		"top level list": {"- variant: flatcar\n", `c.bu:1:1: the text is no Ignition config, no Butane, no Container Linux Config and no cloud-config; begin Ignition JSON with {"ignition": {"version": "3.4.0"}}, Butane with variant: flatcar`},
 	} {

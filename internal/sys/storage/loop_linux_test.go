@@ -179,7 +179,7 @@ func TestUnescape(t *testing.T) {
 
 func TestPartitionNode(t *testing.T) {
 	for disk, want := range map[string]string{"/dev/vda": "/dev/vda9", "/dev/nvme0n1": "/dev/nvme0n1p9", "/dev/loop0": "/dev/loop0p9"} {
-		if got := PartitionNode(disk, "9"); got != want {
+		if got := PartitionNode(disk, 9); got != want {
 			t.Errorf("%s: %s, want %s", disk, got, want)
 		}
 	}

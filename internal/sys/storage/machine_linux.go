@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +22,8 @@ type Machine struct {
 	Sys, Proc string         // where sysfs and proc are mounted
 	Aliases   string         // directory of links that keep a device's first name; empty: none are made
 	Exec      command.Runner // runs the programs of the verified /usr
+	Ignore    []string       // mount points that do not count as a use: they go before anything is changed
+	mounted   []string       // by Mount, in order
 }
 
 // This is the machine that the program runs on.
@@ -61,7 +65,7 @@ func (m *Machine) look(device string, d blockdev.Device, all []blockdev.Device) 
 	if err != nil {
 		return Disk{}, err
 	}
-	disk.Use = uses.Of(d)
+	disk.Use = m.use(uses, d)
 	if disk.Content, disk.Table, err = read(d); err != nil {
 		return Disk{}, fmt.Errorf("looking at %s: %w", device, err)
 	}
@@ -73,9 +77,17 @@ func (m *Machine) look(device string, d blockdev.Device, all []blockdev.Device) 
 		if err != nil {
 			return Disk{}, fmt.Errorf("looking at %s: %w", p.Path, err)
 		}
-		disk.Partitions = append(disk.Partitions, Partition{Number: p.Partition, Node: p.Path, Content: content, Use: uses.Of(p)})
+		disk.Partitions = append(disk.Partitions, Partition{Number: p.Partition, Node: p.Path, Content: content, Use: m.use(uses, p)})
 	}
 	return disk, nil
+}
+
+func (m *Machine) use(uses blockdev.Uses, d blockdev.Device) string {
+	use := uses.Of(d)
+	if slices.Contains(m.Ignore, strings.TrimPrefix(use, "mounted on ")) {
+		return ""
+	}
+	return use
 }
 
 // read identifies what is on a device and reads its partition table.
@@ -145,6 +157,29 @@ func (m *Machine) Wipe(ctx context.Context, device string) error {
 		return fmt.Errorf("wiping %s: %w", device, err)
 	}
 	return nil
+}
+
+// Secret puts bytes into a file that only root can read and that is in memory.
+// The caller must call remove.
+func (m *Machine) Secret(data []byte) (path string, remove func(), err error) {
+	const dir = "/run/ignition"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("keeping a secret for a program: %w", err)
+	}
+	f, err := os.CreateTemp(dir, "secret-")
+	if err != nil {
+		return "", nil, fmt.Errorf("keeping a secret for a program: %w", err)
+	}
+	remove = func() { _ = os.Remove(f.Name()) } // gone with the memory in any case
+	_, err = f.Write(data)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		remove()
+		return "", nil, fmt.Errorf("keeping a secret for a program: %w", err)
+	}
+	return f.Name(), remove, nil
 }
 
 // alias keeps the first name of a device, as the tools of Ignition expect.

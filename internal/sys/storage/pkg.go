@@ -10,6 +10,8 @@
 package storage
 
 import (
+	"fmt"
+
 	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/format/probe"
 )
@@ -42,4 +44,12 @@ func (d Disk) Partition(number int) (Partition, bool) {
 		}
 	}
 	return Partition{}, false
+}
+
+// PartitionNode is the node of a partition: /dev/vda9, /dev/nvme0n1p9.
+func PartitionNode(disk string, number int) string {
+	if last := disk[len(disk)-1]; last >= '0' && last <= '9' {
+		return fmt.Sprintf("%sp%d", disk, number)
+	}
+	return fmt.Sprintf("%s%d", disk, number)
 }

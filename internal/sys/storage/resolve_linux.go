@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,7 +63,15 @@ func awaitChange(ctx context.Context, events *uevent.Listener) error {
 	}
 }
 
-// find is the node of a device, or empty if it is not there.
+// Find is the node of a device, or empty if it is not there now.
+func (m *Machine) Find(ctx context.Context, device string) (string, error) {
+	node, err := m.find(ctx, device)
+	if err != nil {
+		return "", fmt.Errorf("finding device %s: %w", device, err)
+	}
+	return node, nil
+}
+
 func (m *Machine) find(ctx context.Context, device string) (string, error) {
 	if node := existing(device); node != "" {
 		return node, nil
@@ -139,15 +148,11 @@ func partOf(device string) string {
 	if disk == "" {
 		return ""
 	}
-	return existing(PartitionNode(disk, match[2]))
-}
-
-// PartitionNode is the node of a partition: /dev/vda9, /dev/nvme0n1p9.
-func PartitionNode(disk, number string) string {
-	if last := disk[len(disk)-1]; last >= '0' && last <= '9' {
-		return disk + "p" + number
+	number, err := strconv.Atoi(match[2])
+	if err != nil {
+		return ""
 	}
-	return disk + number
+	return existing(PartitionNode(disk, number))
 }
 
 // search looks on all devices for what they are called.
