@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"time"
 
 	"wellcar.dev/internal/provision"
@@ -33,7 +32,7 @@ type Cloud struct {
 	// OpenDisk opens the virtio disk with a serial.
 	OpenDisk func(serial string) (io.ReadCloser, error)
 	// Dial opens a connection to a port of the host over vsock.
-	Dial func(ctx context.Context, port uint32) (net.Conn, error)
+	Dial func(ctx context.Context, port uint32) (io.ReadWriteCloser, error)
 	// Guestinfo reads a key of VMware's, without the prefix guestinfo; "" is a
 	// key that does not exist.
 	Guestinfo func(key string) (string, error)

@@ -238,7 +238,7 @@ func TestPlatforms(t *testing.T) {
 			if env.Drives == nil && tc.drives != nil {
 				env.Drives = func() ([]Drive, error) { return tc.drives, nil }
 			}
-			env.Sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+			env.Sleep = noSleep
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			got, err := User(ctx, tc.id, env)
@@ -257,6 +257,8 @@ func TestPlatforms(t *testing.T) {
 		})
 	}
 }
+
+func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 const azureURL = md + "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
 
@@ -291,8 +293,8 @@ func disk(text string) func(string) (io.ReadCloser, error) {
 	}
 }
 
-func vsock(answer string) func(context.Context, uint32) (net.Conn, error) {
-	return func(_ context.Context, port uint32) (net.Conn, error) {
+func vsock(answer string) func(context.Context, uint32) (io.ReadWriteCloser, error) {
+	return func(_ context.Context, port uint32) (io.ReadWriteCloser, error) {
 		if port != 1024 {
 			return nil, errors.New("wrong port")
 		}
