@@ -311,7 +311,7 @@ func TestVMPages(t *testing.T) {
 	j, image := vmJoins(t)
 	file := filepath.Join(t.TempDir(), "page.md")
 	text := "---\nmachine: {disks: [16M], memory: 1024}\n---\n```console\n$ ls -d /dev/vd*\n...\n/dev/vda9\n/dev/vdb\n# reboot\n```\n" +
-		"```host\n$ wellcar qmp $MONITOR query-status\n...running...\n```\n```console wait=30s\n$ cat /proc/loadavg\n0...\n```\n"
+		"```host\n$ wellcar qmp $MONITOR query-status\n...running...\n```\n```console wait=30s\n$ cat /proc/loadavg\n... ...\n```\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -131,6 +131,9 @@ type guest struct {
 
 // boot starts a machine with a config that lets the run's key in.
 func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest, error) {
+	if err := checkImage(h.image.Path); err != nil {
+		return nil, withCode(exitUsage, err)
+	}
 	g := &guest{spans: h.image.Spans, keyFile: o.sshKey}
 	var err error
 	if g.key, err = loadOrMakeKey(o.sshKey); err != nil {
