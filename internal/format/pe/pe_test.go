@@ -96,6 +96,15 @@ func TestBuildAndReadBack(t *testing.T) {
 	if !bytes.Equal(file, build(t, stub(10), u)) {
 		t.Error("two builds differ")
 	}
+	places, err := Places(bytes.NewReader(file))
+	if err != nil || len(places) != len(all) {
+		t.Fatalf("%d places of %d sections, %v", len(places), len(all), err)
+	}
+	for i, p := range places {
+		if got := file[p.Offset:][:p.Size]; p.Name != all[i].Name || !bytes.Equal(got, all[i].Data) {
+			t.Errorf("section %s is not at %d", p.Name, p.Offset)
+		}
+	}
 	if none, err := Find(bytes.NewReader(file), ".dtb"); none != nil || err != nil {
 		t.Error("found what is not there", err)
 	}

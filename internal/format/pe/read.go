@@ -27,6 +27,25 @@ func Sections(r io.ReaderAt) ([]Section, error) {
 	return all, nil
 }
 
+// Place is where a section's content is in the file, bytes.
+type Place struct {
+	Name         string
+	Offset, Size int64
+}
+
+// Places lists where the sections are, in the order of the table.
+func Places(r io.ReaderAt) ([]Place, error) {
+	m, err := headers(r)
+	if err != nil {
+		return nil, err
+	}
+	var all []Place
+	for _, h := range m.sections {
+		all = append(all, Place{h.name(), int64(h.rawAt()), int64(h.size())})
+	}
+	return all, nil
+}
+
 // Find reads one section; nil without an error means that there is none.
 func Find(r io.ReaderAt, name string) ([]byte, error) {
 	m, err := headers(r)
