@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"path"
 
-	"github.com/klauspost/compress/zstd"
-
+	"wellcar.dev/internal/format/delta"
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/derived"
 	"wellcar.dev/internal/image/glob"
@@ -22,7 +21,7 @@ func (b *builder) makeInitrd(ctx context.Context) ([]byte, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%x %q %x %q %q %q\n", sha256.Sum256(b.Init), b.merged.kernel.version, b.modules.digest,
 		b.identity().OSRelease(), b.Recipe.Initrd.Modules, b.Recipe.Initrd.Drivers)
-	files, err := b.derived.Get(ctx, "initrd-1", [32]byte(h.Sum(nil)), func(context.Context) (derived.Files, error) {
+	files, err := b.derived.Get(ctx, "initrd-2", [32]byte(h.Sum(nil)), func(context.Context) (derived.Files, error) {
 		data, err := b.buildInitrd()
 		return derived.Files{"initrd": data}, err
 	})
@@ -92,13 +91,19 @@ func (b *builder) initrdTree(set modules.Set) (*fstree.Tree, error) {
 	return tree, nil
 }
 
-// compress uses one goroutine and a fixed window, so that the bytes do not
-// depend on the machine.
+// compress uses the encoder that updates pack an initrd with, so that a delta
+// can leave out what two initrds have in common.
 func compress(data []byte) ([]byte, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(8<<20))
+	var out bytes.Buffer
+	w, err := delta.PackInitrd(&out)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(data); err != nil {
 		return nil, fmt.Errorf("compressing: %w", err)
 	}
-	defer enc.Close()
-	return enc.EncodeAll(data, nil), nil
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	return out.Bytes(), nil
 }
