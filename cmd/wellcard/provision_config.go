@@ -9,15 +9,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/platform"
 )
 
+// platformTimeout is how long the fetch of the config itself may take.
+const platformTimeout = 2 * time.Minute
+
 func (p *provisioning) env(offline bool) platform.Env {
 	return platform.Env{
 		Sys: os.DirFS("/sys"), OEM: os.DirFS(p.oem), Offline: offline,
 		Config: os.Getenv("IGNITION_CONFIG_FILE"), ReadFile: os.ReadFile,
+		Cloud: cloud(p.platform, platformTimeout, func(format string, args ...any) { p.say(format, args...) }),
 	}
 }
 

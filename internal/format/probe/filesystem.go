@@ -168,3 +168,58 @@ func isoUUID(v []byte) string {
 	}
 	return ""
 }
+
+// udf reads the volume recognition sequence of ECMA-167, which may follow
+// that of ISO 9660, and the label of the logical volume.
+func udf(d *device) (Info, bool) {
+	const descriptors, most = isoDescriptors / isoSector, 64
+	for i := range int64(most) {
+		v := d.read((descriptors+i)*isoSector, 6)
+		if v == nil || v[0] != 0 && string(v[1:6]) != "CD001" {
+			return Info{}, false
+		}
+		switch string(v[1:6]) {
+		case "NSR02", "NSR03":
+			return Info{Type: "udf", Label: udfLabel(d), Usage: Filesystem}, true
+		case "CD001", "BEA01", "BOOT2", "CDW02":
+		default:
+			return Info{}, false
+		}
+	}
+	return Info{}, false
+}
+
+// Tags of descriptors (ECMA-167, 3/7.2.1), and where the anchor is.
+const (
+	udfAnchor        = 2
+	udfLogicalVolume = 6
+	udfAnchorSector  = 256
+)
+
+func udfLabel(d *device) string {
+	anchor := d.read(udfAnchorSector*isoSector, 24)
+	if anchor == nil || le.Uint16(anchor) != udfAnchor {
+		return ""
+	}
+	sectors, at := int64(le.Uint32(anchor[16:]))/isoSector, int64(le.Uint32(anchor[20:]))
+	for i := range min(sectors, 64) {
+		v := d.read((at+i)*isoSector, 212)
+		if v != nil && le.Uint16(v) == udfLogicalVolume {
+			return dstring(v[84:212])
+		}
+	}
+	return ""
+}
+
+// dstring reads a string of OSTA compressed Unicode in a field of fixed size,
+// whose last byte is the length.
+func dstring(b []byte) string {
+	n := int(b[len(b)-1])
+	if n < 1 || n >= len(b) {
+		return ""
+	}
+	if b[0] == 16 {
+		return utf16BE(b[1:n])
+	}
+	return text(b[1:n])
+}

@@ -31,7 +31,7 @@ const (
 
 // Info is what was found. The zero Info means that nothing known is there.
 type Info struct {
-	Type  string // "ext4", "xfs", "btrfs", "vfat", "erofs", "squashfs", "swap", "iso9660", "crypto_LUKS", "linux_raid_member", "LVM2_member", "DM_verity_hash", "gpt", "dos"
+	Type  string // "ext4", "xfs", "btrfs", "vfat", "erofs", "squashfs", "swap", "iso9660", "udf", "crypto_LUKS", "linux_raid_member", "LVM2_member", "DM_verity_hash", "gpt", "dos"
 	Label string
 	UUID  string // in the type's own form
 	Usage string // one of the constants above
@@ -40,7 +40,7 @@ type Info struct {
 // detectors in the order in which they are asked.
 var detectors = []func(*device) (Info, bool){
 	mdraid1, mdraid09, luks, lvm2, verity,
-	vfat, swap, xfs, ext, iso9660, squashfs, btrfs, erofs,
+	vfat, swap, xfs, ext, udf, iso9660, squashfs, btrfs, erofs,
 	gptTable, dosTable,
 }
 

@@ -39,6 +39,7 @@ var fixtures = map[string]struct {
 	"verity":   {16 << 10, Info{"DM_verity_hash", "", id, Crypto}},
 	"lvm":      {4 << 20, Info{"LVM2_member", "", "abcdef-0123-4567-89AB-CDEF-ghij-klmnop", RAID}},
 	"iso":      {372736, Info{"iso9660", "config-2", "2025-10-01-12-34-56-00", Filesystem}},
+	"udf":      {909312, Info{"udf", "cidata", "", Filesystem}},
 	"isoplain": {358400, Info{"iso9660", "PLAIN", "2025-10-01-12-34-56-00", Filesystem}},
 	"gpt":      {4 << 20, Info{"gpt", "", id, Table}},
 }
