@@ -193,3 +193,11 @@ func post(ctx context.Context, url string, body []byte) error {
 	}
 	return nil
 }
+
+// tellCloud says to a cloud that wants to know it what became of a stage.
+func (p *provisioning) tellCloud(s provision.Stage, failure error) {
+	env := p.env(s == provision.StageFetchOffline)
+	if err := platform.Tell(context.Background(), p.platform, env, string(s), failure); err != nil {
+		p.say("telling the cloud: %v", err)
+	}
+}

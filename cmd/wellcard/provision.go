@@ -119,7 +119,7 @@ var errPlanned = errors.New("planned")
 func (p *provisioning) run(ctx context.Context) error {
 	s := &stage.Session{
 		Base: p.base, User: p.user, Target: p.target, Facts: p.facts,
-		Fetched: p.fetched, Note: p.note, Begin: p.begin,
+		Fetched: p.fetched, Note: p.note, Begin: p.begin, Ended: p.tellCloud,
 	}
 	stages := p.stages
 	if len(stages) > 0 {

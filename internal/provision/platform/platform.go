@@ -37,7 +37,8 @@ type Found struct {
 	Data   []byte // nil: the source has none
 	Source []byte // encoded text that Data was made of; nil: unknown
 	// Output are files that the platform has besides, by their path on the
-	// machine. The files stage writes them with mode 0600.
+	// machine. The files stage writes them with mode 0600, whether there is a
+	// config or not.
 	Output map[string][]byte
 }
 

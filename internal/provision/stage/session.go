@@ -110,6 +110,7 @@ func (s *Session) fetch(ctx context.Context, offline bool) error {
 	if err != nil {
 		return err
 	}
+	s.state.ProviderOutputFiles = provision.OutputFiles(found.Output)
 	user, err := s.read(found)
 	if err != nil {
 		return err
@@ -237,6 +238,10 @@ func (s *Session) full(ctx context.Context) (provision.Config, error) {
 		}
 		s.user = &user
 		s.tellConfig(base)
+	}
+	base, err = provision.AddFiles(base, "the platform", s.state.ProviderOutputFiles)
+	if err != nil {
+		return base, err
 	}
 	out := provision.Merge(base, *s.user)
 	out.UserProvided = s.user.UserProvided

@@ -25,6 +25,7 @@ type machine struct {
 	user    string
 	online  map[string]string // what the network has
 	needs   bool              // the user's config is there only
+	output  map[string][]byte // files of the platform
 	planned []string          // of the last session
 }
 
@@ -64,7 +65,7 @@ func (m *machine) run(stages ...provision.Stage) (*Session, error) {
 			if offline && m.needs {
 				return platform.Found{}, provision.ErrNeedsNetwork
 			}
-			return platform.Found{Name: "user.ign", Data: []byte(m.user)}, nil
+			return platform.Found{Name: "user.ign", Data: []byte(m.user), Output: m.output}, nil
 		},
 		Fetcher: func(offline bool) provision.Fetcher { return network{m, offline} },
 		Target:  func([]provision.Stage) (provision.Target, error) { return provision.Target{}, nil },
@@ -197,5 +198,20 @@ func TestOneProcessWaitsForTheNetwork(t *testing.T) {
 	}
 	if _, err = m.run(provision.StageFetch, provision.StageFiles); !errors.Is(err, errPlanned) {
 		t.Fatal(err)
+	}
+}
+
+func TestPlatformFilesInLaterProcess(t *testing.T) {
+	m := newMachine(t)
+	m.output = map[string][]byte{"/var/lib/hyperv/.kvp_pool_0": []byte("pairs")}
+	if s, err := m.run(provision.StageFetchOffline); err != nil || s.Waiting() {
+		t.Fatal(err)
+	}
+	m.output = nil
+	if _, err := m.run(provision.StageFiles); !errors.Is(err, errPlanned) {
+		t.Fatal(err)
+	}
+	if got := strings.Join(m.planned, "\n"); !strings.Contains(got, "/var/lib/hyperv/.kvp_pool_0") {
+		t.Error(got)
 	}
 }
