@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// environment of everything started here.
-var environment = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/root", "TERM=linux", "LC_ALL=C"}
+// environment of everything started here. There is no udev that makes nodes.
+var environment = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/root", "TERM=linux", "LC_ALL=C", "DM_DISABLE_UDEV=1", "MDADM_NO_UDEV=1"}
 
 // maxLine is where an overlong line of output is cut, in bytes.
 const maxLine = 8 << 10

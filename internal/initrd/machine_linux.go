@@ -164,6 +164,9 @@ func openDevice(flags int) func(string) (Device, error) {
 	return func(path string) (Device, error) { return os.OpenFile(path, flags, 0) }
 }
 
+// udevRecords is where udev keeps what it knows of devices.
+const udevRecords = "/run/udev/data"
+
 // createVerity makes the device, its name below /dev/mapper and the record
 // that lets the system's udev accept it.
 func createVerity(name, uuid string, target dm.Target) (string, error) {
@@ -175,12 +178,11 @@ func createVerity(name, uuid string, target dm.Target) (string, error) {
 	if err := os.Symlink("../"+filepath.Base(dev.Path()), link); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", fmt.Errorf("naming device %s: %w", name, err)
 	}
-	const records = "/run/udev/data"
 	file, content := dev.UdevRecord()
-	if err := os.MkdirAll(records, 0o755); err != nil {
+	if err := os.MkdirAll(udevRecords, 0o755); err != nil {
 		return "", fmt.Errorf("leaving the record of device %s for udev: %w", name, err)
 	}
-	if err := os.WriteFile(filepath.Join(records, file), []byte(content), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(udevRecords, file), []byte(content), 0o644); err != nil {
 		return "", fmt.Errorf("leaving the record of device %s for udev: %w", name, err)
 	}
 	return link, nil

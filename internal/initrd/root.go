@@ -5,8 +5,10 @@ package initrd
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
+	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/format/probe"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/blockdev"
@@ -17,6 +19,20 @@ type Volume struct {
 	Device blockdev.Device
 	Info   probe.Info
 	Blank  bool // nothing is recognised, and the start is all zeros
+
+	Type gpt.GUID // of the partition
+	Used bool     // by an array or a volume on top of it
+}
+
+// rootMember says that the volume is a part of the array that ROOT is on.
+func (v Volume) rootMember() bool {
+	return v.Info.Type == "linux_raid_member" && v.Type == typeRootRAID
+}
+
+// rootEncrypted says that the volume has to be opened for ROOT: it is labelled
+// so in the partition table or in its own header.
+func (v Volume) rootEncrypted() bool {
+	return v.Info.Type == "crypto_LUKS" && (v.Device.PartName == RootLabel || v.Info.Label == RootLabel)
 }
 
 // describe is as in "vda9 ROOT (ext4, label ROOT)".
@@ -33,38 +49,38 @@ func (v Volume) describe() string {
 	return strings.Join(strings.Fields(v.Device.Name+" "+v.Device.PartName), " ") + " (" + what + ")"
 }
 
-// RootPlan says what becomes the root file system. Exactly one of Memory,
-// Create and neither (mount what is there) applies.
+// RootPlan says what becomes the root file system. At most one of Memory,
+// Create and Open applies; without any, what is there is mounted.
 type RootPlan struct {
 	Memory bool   // a tmpfs
 	Create bool   // make a file system on Volume first
+	Open   bool   // Volume is encrypted: what it holds decides
 	Volume Volume // unless Memory
 
 	Refused bool // with an error: the root file system is there, no later device helps
 }
 
-// cannotHold are contents that a later version opens; until then they get
-// their own message.
-var cannotHold = map[string]string{"crypto_LUKS": "encrypted", "linux_raid_member": "a member of a RAID array", "LVM2_member": "an LVM volume"}
-
 // DecideRoot chooses the root file system among the volumes. usrDisk is the
 // name of the disk that /usr is on, whose partition 9 is made into ROOT when
-// nothing else is ROOT. Data are never overwritten: what is not recognised
-// counts as blank only on a first boot, when a file system may be half made.
+// nothing else is ROOT or is going to be. Data are never overwritten: what is
+// not recognised counts as blank only on a first boot, when a file system may
+// be half made.
 func DecideRoot(o Options, volumes []Volume, usrDisk string, firstBoot bool) (RootPlan, error) {
 	if o.RootType == "tmpfs" || o.Root == "tmpfs" {
 		return RootPlan{Memory: true}, nil
 	}
-	if v, ok := pick(volumes, o.Root, usrDisk); ok && v.Info.Type != "" {
-		if why := cannotHold[v.Info.Type]; why != "" {
-			return RootPlan{Refused: true}, fmt.Errorf("the root file system %s is %s, which this version cannot open: %s", o.Root, why, v.describe())
-		}
-		return RootPlan{Volume: v}, nil
+	if v, ok := pick(volumes, o.Root, usrDisk); ok {
+		return planFor(o, v)
 	}
+	encrypted := slices.IndexFunc(volumes, func(v Volume) bool { return v.rootEncrypted() && !v.Used })
+	if encrypted >= 0 {
+		return RootPlan{Open: true, Volume: volumes[encrypted]}, nil
+	}
+	elsewhere := slices.ContainsFunc(volumes, func(v Volume) bool { return v.rootEncrypted() || v.rootMember() })
 	var seen []string
 	for _, v := range volumes {
 		ours := v.Device.Disk == usrDisk && v.Device.Partition == layout.Root
-		if ours && (o.Root == DefaultRoot || names(o.Root, v)) && (v.Blank || firstBoot && v.Info.Type == "") {
+		if ours && !elsewhere && (o.Root == DefaultRoot || names(o.Root, v)) && (v.Blank || firstBoot && v.Info.Type == "") {
 			return RootPlan{Create: true, Volume: v}, nil
 		}
 		seen = append(seen, v.describe())
@@ -75,13 +91,24 @@ func DecideRoot(o Options, volumes []Volume, usrDisk string, firstBoot bool) (Ro
 	return RootPlan{}, fmt.Errorf("no root file system %s among %s", o.Root, strings.Join(seen, ", "))
 }
 
+// planFor is what to do with the volume that is ROOT.
+func planFor(o Options, v Volume) (RootPlan, error) {
+	switch v.Info.Type {
+	case "crypto_LUKS":
+		return RootPlan{Open: true, Volume: v}, nil
+	case "LVM2_member":
+		return RootPlan{Refused: true}, fmt.Errorf("the root file system %s is an LVM volume, which this version cannot open: %s", o.Root, v.describe())
+	}
+	return RootPlan{Volume: v}, nil
+}
+
 // pick finds the volume that a root= word means; of several, one on the disk
 // of /usr.
 func pick(volumes []Volume, root, usrDisk string) (Volume, bool) {
 	var found Volume
 	ok := false
 	for _, v := range volumes {
-		if names(root, v) && (!ok || v.Device.Disk == usrDisk && found.Device.Disk != usrDisk) {
+		if v.Info.Type != "" && v.Info.Usage != probe.RAID && !v.Used && names(root, v) && (!ok || v.Device.Disk == usrDisk && found.Device.Disk != usrDisk) {
 			found, ok = v, true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"wellcar.dev/internal/format/probe"
 	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/layout"
@@ -28,6 +30,12 @@ func TestDecideRoot(t *testing.T) {
 	blank := volume("vda", 9, "", "", true)
 	garbage := volume("vda", 9, "", "", false)
 	luks := volume("vda", 9, "crypto_LUKS", "ROOT", false)
+	bare := volume("vda", 9, "crypto_LUKS", "", false)
+	dataMember := volume("vdb", 1, "linux_raid_member", "any:root", false)
+	dataMember.Info.Usage = probe.RAID
+	member := dataMember
+	member.Type = typeRootRAID
+	used := func(v Volume) Volume { v.Used = true; return v }
 	for _, c := range []struct {
 		name    string
 		root    string
@@ -50,7 +58,14 @@ func TestDecideRoot(t *testing.T) {
 		{"half made", "LABEL=ROOT", []Volume{garbage}, true, "create vda9"},
 		{"not ours to overwrite", "LABEL=ROOT", []Volume{oem, garbage}, false, "among vda6 (ext4, label OEM), vda9 ROOT (not recognised)"},
 		{"a named one does not exist", "UUID=x", []Volume{blank}, true, "no root file system UUID=x among vda9 ROOT (blank)"},
-		{"encrypted", "LABEL=ROOT", []Volume{luks}, true, "encrypted"},
+		{"encrypted", "LABEL=ROOT", []Volume{luks}, true, "open vda9"},
+		{"encrypted by partition label", "LABEL=ROOT", []Volume{bare}, false, "open vda9"},
+		{"opened", "LABEL=ROOT", []Volume{used(bare), volume("dm-", 0, "ext4", "ROOT", false)}, false, "dm-0"},
+		{"opened but empty", "LABEL=ROOT", []Volume{used(luks), blank}, true, "no root file system LABEL=ROOT among"},
+		{"LVM", "PARTLABEL=ROOT", []Volume{volume("vda", 9, "LVM2_member", "", false)}, false, "which this version cannot open"},
+		{"on an array", "LABEL=ROOT", []Volume{member, volume("md", 1, "xfs", "ROOT", false)}, false, "md1"},
+		{"array not there yet", "LABEL=ROOT", []Volume{member, blank}, false, "no root file system LABEL=ROOT among vdb1 (linux_raid_member, label any:root)"},
+		{"array of other data", "LABEL=ROOT", []Volume{dataMember, blank}, false, "create vda9"},
 		{"nothing", "LABEL=ROOT", nil, true, "no block devices"},
 	} {
 		plan, err := DecideRoot(Options{Root: c.root}, c.volumes, "vda", c.first)
@@ -62,6 +77,8 @@ func TestDecideRoot(t *testing.T) {
 			got = "memory"
 		case plan.Create:
 			got = "create " + got
+		case plan.Open:
+			got = "open " + got
 		}
 		if got != c.want && (err == nil || !strings.Contains(got, c.want)) {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
@@ -108,5 +125,15 @@ func TestChooseSlot(t *testing.T) {
 	}
 	if _, err := ChooseSlot(hash, nil); err == nil || !strings.Contains(err.Error(), "no USR partition") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	dump := "LUKS header information\nVersion:       \t2\nKeyslots:\n  0: luks2\n\tKey: 512 bits\nTokens:\n  0: clevis\n\tKeyslot:    1\n  1: systemd-tpm2\n\ttpm2-hash-pcrs:   7\nDigests:\n  0: pbkdf2\n"
+	if diff := cmp.Diff([]string{"clevis", "systemd-tpm2"}, parseTokens(strings.Split(dump, "\n"))); diff != "" {
+		t.Error(diff)
+	}
+	if got := parseTokens(strings.Split("Tokens:\nDigests:\n  0: pbkdf2\n", "\n")); len(got) > 0 {
+		t.Error(got)
 	}
 }

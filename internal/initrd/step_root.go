@@ -91,23 +91,14 @@ func ignoreMissing(err error) error {
 // mountRoot mounts the root file system at /sysroot, making one first where
 // there is none, and puts /usr into it.
 func (b *boot) mountRoot(ctx context.Context) error {
-	var plan RootPlan
-	search, cancel := context.WithTimeout(ctx, deviceWait)
-	defer cancel()
-	err := b.await(search, func() (bool, error) {
-		volumes, err := b.volumes()
-		if err != nil {
-			return true, err
-		}
-		plan, err = DecideRoot(b.opts, volumes, b.disk.Name, b.first.Run)
-		return plan.Refused, err
-	})
+	plan, err := b.findRoot(ctx)
 	if err != nil {
 		return err
 	}
 	if err := b.mountPlan(ctx, plan); err != nil {
 		return err
 	}
+	b.tellUdev()
 	if err := makeSkeleton(b.m.path(sysroot)); err != nil {
 		return err
 	}
@@ -121,6 +112,7 @@ func (b *boot) volumes() ([]Volume, error) {
 		return nil, err
 	}
 	var out []Volume
+	types := b.partitionTypes(devices)
 	for _, d := range devices {
 		partitioned := slices.ContainsFunc(devices, func(p blockdev.Device) bool { return p.Disk == d.Name })
 		if partitioned || d.Name == b.slot.Device.Name {
@@ -131,6 +123,7 @@ func (b *boot) volumes() ([]Volume, error) {
 			b.m.Log(kmsg.Warning, "%s: %v", d.Name, err)
 			continue
 		}
+		v.Type, v.Used = types[d.Name], b.held(d)
 		out = append(out, v)
 	}
 	return out, nil
