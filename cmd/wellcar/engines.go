@@ -14,7 +14,6 @@ import (
 
 	"wellcar.dev/internal/image"
 	"wellcar.dev/internal/provision"
-	"wellcar.dev/internal/provision/butane"
 	"wellcar.dev/internal/qemu"
 	"wellcar.dev/internal/qemu/registry"
 )
@@ -33,31 +32,18 @@ func engines() joins {
 	}
 }
 
-// loadConfig reads a user's text as all verbs do; files that Butane embeds are
-// looked for beside it.
-func loadConfig(name string, data []byte, strict bool) (provision.Config, provision.Report) {
-	return provision.Load(name, data, provision.LoadOptions{
-		FilesDir: filepath.Dir(name), Strict: strict, Butane: butane.Translate,
-	})
-}
-
 // translate gives a machine its config and the text it was made of.
 func translate(name string, data []byte) (ignition, source []byte, err error) {
-	if provision.Recognise(data) == provision.KindButane {
-		text, report, positions := butane.Translate(name, data, filepath.Dir(name), false)
-		if err := report.Err(); err != nil {
-			return nil, nil, err
-		}
-		return text, provision.NewSource(name, data, positions).Encode(), nil
+	s, report := parseSource(name, data, sourceFlags{})
+	switch {
+	case report.Err() != nil:
+		return nil, nil, report.Err()
+	case s.cloud != nil:
+		return userDataConfig(data), provision.NewSource(name, data, nil).Encode(), nil
+	case !s.config.Provided():
+		return nil, nil, fmt.Errorf("%s: this is no config, so nothing can be provisioned from it", name)
 	}
-	config, report := loadConfig(name, data, false)
-	if err := report.Err(); err != nil {
-		return nil, nil, err
-	}
-	if !config.Provided() {
-		return nil, nil, fmt.Errorf("%s: this is no Ignition config and no Butane, so nothing can be provisioned from it", name)
-	}
-	return data, provision.NewSource(name, data, nil).Encode(), nil
+	return s.config.JSON, provision.NewSource(name, data, s.config.Positions()).Encode(), nil
 }
 
 // mergeConfigs lays Ignition configs over one another, the last on top.

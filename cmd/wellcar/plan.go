@@ -1,59 +1,136 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"wellcar.dev/internal/format/jsonschema"
+	"wellcar.dev/internal/image"
 	"wellcar.dev/internal/provision"
+	"wellcar.dev/internal/provision/fetch"
+	"wellcar.dev/internal/provision/preview"
 )
 
 const planLong = `Prints what a first boot would do with a config, step by step, in the order of
-doing: files with owner, mode, size and hash, units and their state, users.
-Each step has the line of the config that asks for it. Nothing is changed.`
+doing: files with owner, mode, size and hash, units, users, disks. Each step has
+the line of the config that asks for it. Then come the files of the image that
+are replaced, what becomes of the units, the downloads with their size and
+whether their hash is right, restarts, and warnings of known traps. Nothing is
+changed. CONFIG is what "wellcar config" takes.
+
+Downloads are fetched to look at them, unless --offline. The image is the built
+one, out/wellcar.img, or --image; of it, contents.txt beside it is read.`
+
+// How long a download may take before a plan gives it up.
+const fetchTimeout = 20 * time.Second
+
+// planOptions are the flags of plan.
+type planOptions struct {
+	sourceFlags
+	image   string
+	offline bool
+	schema  bool
+}
 
 func planCommand(a *app) *cobra.Command {
-	var strict bool
+	o := &planOptions{}
 	c := &cobra.Command{
-		Use:     "plan CONFIG",
-		Short:   "Show what a first boot would do with a config",
-		Long:    planLong,
-		Example: `  wellcar plan examples/hello.bu`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "plan CONFIG",
+		Short: "Show what a first boot would do with a config",
+		Long:  planLong,
+		Example: `  wellcar plan examples/hello.bu
+  wellcar plan --offline --json node.ign | jq '.problem // empty'`,
+		Args: func(c *cobra.Command, args []string) error {
+			if o.schema {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 	}
-	c.Flags().BoolVar(&strict, "strict", false, "warnings are errors")
-	c.RunE = func(_ *cobra.Command, args []string) error {
-		config, err := readConfig(a, args[0], strict)
-		if err != nil {
-			return err
+	o.add(c.Flags())
+	c.Flags().StringVar(&o.image, "image", "", "disk image that the machine boots (default: the built one, if there is one)")
+	c.Flags().BoolVar(&o.offline, "offline", false, "fetch nothing: downloads are not checked")
+	c.Flags().BoolVar(&o.schema, "schema", false, "print the JSON Schema of a plan")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if o.schema {
+			return a.show.schema(jsonschema.Of(reflect.TypeFor[preview.Preview](), stepSchema))
 		}
-		plan, err := config.Plan(provision.DefaultFacts())
-		if err != nil {
-			return err
-		}
-		steps, err := json.Marshal(plan.Steps)
-		if err != nil {
-			return fmt.Errorf("writing the plan: %w", err)
-		}
-		a.show.result("plan", map[string]any{"steps": json.RawMessage(steps)}, provision.Render(plan))
-		return nil
+		return a.plan(c.Context(), args[0], o)
 	}
 	return c
 }
 
-// readConfig loads a user's file and tells all that is wrong with it.
-func readConfig(a *app, name string, strict bool) (provision.Config, error) {
-	data, err := os.ReadFile(name)
+func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
+	s, err := readSource(a, name, o.sourceFlags)
 	if err != nil {
-		return provision.Config{}, withCode(exitUsage, fmt.Errorf("reading the config: %w", err))
+		return err
 	}
-	config, report := loadConfig(name, data, strict)
-	for _, p := range report {
-		if p.Severity != provision.Error {
-			a.show.note("%s", p)
+	if s.cloud != nil {
+		return a.show.cloudPlan(s)
+	}
+	contents, err := imageContents(o.image)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	p, report := preparePlan(ctx, s.config, contents, o)
+	if err := a.show.problems(name, report); err != nil {
+		return err
+	}
+	if o.strict && len(p.Warnings) > 0 {
+		for i := range p.Warnings {
+			p.Warnings[i].Severity = provision.Error
 		}
+		return a.show.problems(name, p.Warnings)
 	}
-	return config, report.Err()
+	a.show.result("plan", map[string]any{"plan": p}, p.Render())
+	return a.show.problems(name, p.Problems)
+}
+
+// preparePlan makes the plan of a config and looks at what it means.
+func preparePlan(ctx context.Context, c provision.Config, contents *preview.Image, o *planOptions) (*preview.Preview, provision.Report) {
+	client := fetch.New(fetch.Options{Platform: o.platform, Offline: o.offline, Total: fetchTimeout})
+	defer client.Close()
+	rendered, report := c.Render(ctx, client)
+	if report.Err() != nil && o.offline {
+		rendered, report = c.WithoutReferences(), report.Softened()
+	}
+	if report.Err() != nil {
+		return nil, report
+	}
+	facts := provision.DefaultFacts()
+	facts.Platform = o.platform
+	plan, err := rendered.Plan(facts)
+	var failed provision.Report
+	if errors.As(err, &failed) {
+		return nil, failed
+	}
+	p := preview.Make(rendered, plan, preview.Options{Image: contents, Offline: o.offline})
+	if fetcher, found := rendered.Fetcher(client); !o.offline && found.Err() == nil {
+		p.Check(ctx, fetcher)
+	}
+	return p, report
+}
+
+// imageContents reads what is known of an image: the list beside it.
+func imageContents(name string) (*preview.Image, error) {
+	given := name != ""
+	if !given {
+		name = filepath.Join(defaultOut, image.DiskFile)
+	}
+	f, err := os.Open(filepath.Join(filepath.Dir(name), image.ContentsFile))
+	if err != nil && !given {
+		return nil, nil // there is no built image
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading what is in image %s: %w", name, err)
+	}
+	defer f.Close()
+	return preview.ReadImage(f)
 }

@@ -149,6 +149,18 @@ func (r Report) sorted() Report {
 	return out
 }
 
+// Softened returns the report with errors made warnings.
+func (r Report) Softened() Report {
+	out := make(Report, len(r))
+	for i, p := range r {
+		if p.Severity == Error {
+			p.Severity = Warning
+		}
+		out[i] = p
+	}
+	return out
+}
+
 // strict returns the report with warnings made errors.
 func (r Report) strict() Report {
 	out := make(Report, len(r))
@@ -160,3 +172,6 @@ func (r Report) strict() Report {
 	}
 	return out
 }
+
+// Sorted returns the report in the order of the text, without repetitions.
+func (r Report) Sorted() Report { return r.sorted() }

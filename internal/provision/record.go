@@ -129,7 +129,7 @@ func (r *Record) Words() string {
 		took := (time.Duration(s.DurationUS) * time.Microsecond).String()
 		rows = append(rows, []string{string(s.Outcome), place(s.At), s.Describe, took})
 	}
-	writeTable(&b, rows)
+	WriteTable(&b, rows)
 	for _, p := range r.Problems {
 		b.WriteString(p.String() + "\n")
 	}

@@ -14,7 +14,7 @@ func Render(p Plan) string {
 		rows = append(rows, []string{fmt.Sprint(i + 1), place(s.At), sum.Verb + " " + sum.What, sum.Name, sum.Detail})
 	}
 	var b strings.Builder
-	writeTable(&b, rows)
+	WriteTable(&b, rows)
 	for _, w := range p.Warnings {
 		b.WriteString(w.String() + "\n")
 	}
@@ -28,8 +28,8 @@ func place(at Position) string {
 	return at.String()
 }
 
-// writeTable aligns columns two blanks apart; the first to the right.
-func writeTable(b *strings.Builder, rows [][]string) {
+// WriteTable aligns columns two blanks apart; the first to the right.
+func WriteTable(b *strings.Builder, rows [][]string) {
 	var width []int
 	for _, r := range rows {
 		for i, cell := range r {

@@ -115,7 +115,11 @@ func Sentence(root any, p Path, message string, place func(Path) Position) Probl
 			remedy += fmt.Sprintf(" (the first is at %s)", place(first))
 		}
 	case strings.HasPrefix(message, "unused key "):
-		text = fmt.Sprintf("the key %s is not known here and is ignored", strings.TrimPrefix(message, "unused key "))
+		key := strings.TrimPrefix(message, "unused key ")
+		if name == p.String() {
+			key, name = name, ""
+		}
+		text = fmt.Sprintf("the key %s is not known here and is ignored", key)
 		remedy = "check its spelling and indentation, and the version of the config"
 	case strings.HasSuffix(message, "has no install section so enable does nothing"):
 		text = "it is enabled, but has no [Install] section, so nothing would start it"

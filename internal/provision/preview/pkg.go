@@ -1,0 +1,109 @@
+// Package preview says what a plan will mean on a machine with a certain
+// image: which files of the image are replaced, what becomes of the units,
+// what the downloads are, how often the machine restarts, and which known
+// traps the config steps into. It changes nothing; Check fetches.
+//
+//	p := preview.Make(config, plan, preview.Options{Image: image})
+//	p.Check(ctx, fetcher)
+//	fmt.Print(p.Render())
+package preview
+
+import (
+	"encoding/json"
+
+	"wellcar.dev/internal/provision"
+)
+
+// Options are what is known of the machine. The zero value knows nothing.
+type Options struct {
+	Image   *Image // nil: unknown
+	Offline bool   // downloads cannot be checked
+	Disks   bool   // the disks are known, and the plan has looked at them
+}
+
+// Preview is a plan with what it will mean.
+type Preview struct {
+	provision.Plan
+	Replaced  []Replaced       `json:"replaced,omitempty"`
+	Units     []Unit           `json:"units,omitempty"`
+	Downloads []Download       `json:"downloads,omitempty"`
+	Reboots   []Reboot         `json:"reboots,omitempty"`
+	Problems  provision.Report `json:"problems,omitempty"` // of the downloads
+
+	fetch provision.Report // about how to fetch
+}
+
+// Replaced is a file of the image that the machine will not see any more.
+type Replaced struct {
+	Path string             `json:"path"`
+	Step int                `json:"step"` // index of the step in the plan
+	At   provision.Position `json:"at,omitzero"`
+	Was  Entry              `json:"was"`
+}
+
+// Reboot is a restart during the first boot.
+type Reboot struct {
+	Why string             `json:"why"`
+	At  provision.Position `json:"at,omitzero"`
+}
+
+// Make looks at a plan. The config must be the one that it was made of, after
+// Config.Render.
+func Make(c provision.Config, plan provision.Plan, opt Options) *Preview {
+	p := &Preview{Plan: plan, Units: units(c, opt.Image), Downloads: downloads(plan), Reboots: reboots(c)}
+	p.Replaced = replaced(plan, opt.Image)
+	p.Warnings = append(p.Warnings[:len(p.Warnings):len(p.Warnings)], p.warnings(c, opt)...).Sorted()
+	return p
+}
+
+func reboots(c provision.Config) []Reboot {
+	k := c.Ignition.KernelArguments
+	switch {
+	case len(k.ShouldExist) > 0:
+		return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldExist", 0)}}
+	case len(k.ShouldNotExist) > 0:
+		return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldNotExist", 0)}}
+	}
+	return nil
+}
+
+// target is the file that a step writes or replaces, empty if it has none.
+func target(a provision.Action) string {
+	switch a := a.(type) {
+	case *provision.WriteFile:
+		return a.Path
+	case *provision.AppendFile:
+		return a.Path
+	case *provision.Link:
+		return a.Path
+	case *provision.HardLink:
+		return a.Path
+	case *provision.WriteUnit:
+		return "/etc/systemd/system/" + a.Unit
+	case *provision.WriteDropin:
+		return "/etc/systemd/system/" + a.Unit + ".d/" + a.Name
+	case *provision.Mask:
+		return "/etc/systemd/system/" + a.Unit
+	}
+	return ""
+}
+
+func replaced(plan provision.Plan, image *Image) []Replaced {
+	var out []Replaced
+	for i, s := range plan.Steps {
+		name := target(s.Action)
+		if name == "" {
+			continue
+		}
+		if w, ok := s.Action.(*provision.WriteFile); ok && w.Content == nil {
+			continue
+		}
+		if was, ok := image.Find(name); ok && was.Kind != Directory {
+			out = append(out, Replaced{name, i, s.At, was})
+		}
+	}
+	return out
+}
+
+// JSON is the preview as one object.
+func (p *Preview) JSON() ([]byte, error) { return json.Marshal(p) }

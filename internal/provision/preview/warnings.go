@@ -1,0 +1,86 @@
+package preview
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coreos/ignition/v2/config/util"
+
+	"wellcar.dev/internal/provision"
+)
+
+// warnings are the traps that can be seen before the first boot.
+func (p *Preview) warnings(c provision.Config, opt Options) provision.Report {
+	out := append(p.downloadTraps(opt), p.networkTrap()...)
+	for _, u := range p.Units {
+		if u.State == NotFound {
+			out = append(out, trap(u.At, fmt.Sprintf("unit %s: neither this config nor the image has such a unit", u.Name),
+				"check its name, or give its contents"))
+		}
+	}
+	if !opt.Disks {
+		out = append(out, wipes(c)...)
+	}
+	return out
+}
+
+func trap(at provision.Position, message, remedy string) provision.Problem {
+	return provision.Problem{Severity: provision.Warning, Position: at, Message: message, Remedy: remedy}
+}
+
+// downloadTraps are downloads that anybody on the way may replace, and those
+// that nobody looked at.
+func (p *Preview) downloadTraps(opt Options) provision.Report {
+	var out provision.Report
+	for _, d := range p.Downloads {
+		if d.Hash == "" && (strings.HasPrefix(d.request.URL, "http:") || strings.HasPrefix(d.request.URL, "tftp:")) {
+			out = append(out, trap(d.At, fmt.Sprintf("%s comes over plain http or tftp without a hash, so anybody on the way can replace it", d.URL),
+				"add verification.hash, or use https"))
+		}
+		if opt.Offline {
+			out = append(out, trap(d.At, fmt.Sprintf("%s needs a network at the first boot, and was not checked", d.URL),
+				"plan without --offline, or embed the content"))
+		}
+	}
+	return out
+}
+
+// networkTrap is a download in a config that also sets up the network, which
+// it does too late for it.
+func (p *Preview) networkTrap() provision.Report {
+	if len(p.Downloads) == 0 {
+		return nil
+	}
+	for _, s := range p.Steps {
+		name := target(s.Action)
+		if strings.HasPrefix(name, "/etc/systemd/network/") && strings.HasSuffix(name, ".network") {
+			return provision.Report{trap(p.Downloads[0].At, fmt.Sprintf("%s is fetched before %s is in effect: the network is then that of DHCP", p.Downloads[0].URL, name),
+				"where there is no DHCP, embed the content or boot with ip=")}
+		}
+	}
+	return nil
+}
+
+// wipes are the places where data would be lost if there were any.
+func wipes(c provision.Config) provision.Report {
+	var out provision.Report
+	for i, d := range c.Ignition.Storage.Disks {
+		if util.IsTrue(d.WipeTable) {
+			out = append(out, trap(c.Position("storage", "disks", i, "wipeTable"), fmt.Sprintf("disk %s: all its partitions and what is on them are lost", d.Device),
+				"be sure that nothing is there, or drop wipe_table"))
+		}
+		for n, part := range d.Partitions {
+			if util.IsTrue(part.WipePartitionEntry) {
+				out = append(out, trap(c.Position("storage", "disks", i, "partitions", n, "wipePartitionEntry"),
+					fmt.Sprintf("disk %s: what is on partition %d is lost if it differs from what is wanted", d.Device, part.Number), "be sure that nothing is there, or drop wipe_partition_entry"))
+			}
+		}
+	}
+	for i, fs := range c.Ignition.Storage.Filesystems {
+		if util.IsTrue(fs.WipeFilesystem) {
+			out = append(out, trap(c.Position("storage", "filesystems", i, "wipeFilesystem"), fmt.Sprintf("file system on %s: what is there is lost", fs.Device),
+				"drop wipe_filesystem to keep a file system of the same format and label"))
+		}
+	}
+	return out
+}
