@@ -26,6 +26,9 @@ type Applier struct {
 	OldUKI     io.ReaderAt  // nil for a full payload
 	OldUKISize int64        // bytes
 	New        ReadWriterAt // the other slot
+	// Reuse, with a full payload, leaves out what the old release has. It may
+	// be nil.
+	Reuse *Reuse
 	// Parallel is the number of goroutines that hash; 0 means one per CPU.
 	Parallel int
 }
@@ -125,7 +128,14 @@ func (a *Applier) step(ctx context.Context, number int, fetch Fetch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stored, err := fetch(ctx, number, a.Head.Segments[number])
+	s := a.Head.Segments[number]
+	if a.Reuse != nil {
+		if made, ok := a.Reuse.content(number, s); ok {
+			_, err := a.New.WriteAt(made, s.Start)
+			return err
+		}
+	}
+	stored, err := fetch(ctx, number, s)
 	if err != nil {
 		return err
 	}
@@ -174,6 +184,11 @@ func (a *Applier) Kernel(ctx context.Context, fetch Fetch, w io.Writer) error {
 }
 
 func (a *Applier) kernelStep(ctx context.Context, number int, fetch Fetch, old *UKI, out *output) error {
+	if a.Reuse != nil {
+		if made, ok := a.Reuse.content(number, a.Head.Segments[number]); ok {
+			return errors.Join(out.write(made), out.flush())
+		}
+	}
 	stored, err := fetch(ctx, number, a.Head.Segments[number])
 	if err != nil {
 		return err

@@ -77,6 +77,22 @@ func build(r io.ReaderAt, base, blocks int64, p Params) (root [32]byte, levels [
 	return [32]byte(sums), levels, nil
 }
 
+// Digests returns the digest of each data block, one after the other.
+func Digests(r io.ReaderAt, base, dataSize int64, salt []byte, parallel int) ([]byte, error) {
+	if err := checkDataSize(dataSize); err != nil {
+		return nil, err
+	}
+	sums := make([]byte, dataSize/BlockSize*digestSize)
+	err := eachChunk(r, base, dataSize/BlockSize, salt, parallel, func(first int64, part []byte) error {
+		copy(sums[first*digestSize:], part)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hashing blocks: %w", err)
+	}
+	return sums, nil
+}
+
 // levelSize is the size of the hash blocks over that many blocks, bytes.
 func levelSize(blocks int64) int64 {
 	return (blocks + digestsPerHash - 1) / digestsPerHash * BlockSize

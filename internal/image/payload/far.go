@@ -1,0 +1,122 @@
+package payload
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// A match is content of the image that was there before.
+type match struct {
+	at, from, size int64
+}
+
+// What counts as a match, bytes.
+const (
+	window   = 64        // that must agree for one to be seen
+	minMatch = 96        // to be worth an operation
+	sampling = 1<<6 - 1  // one place in 64 is remembered
+	tableLog = 23        // places that are remembered
+	block    = 1 << 20   // read at once
+	longest  = 256 << 10 // of one match
+)
+
+// farMatches finds content that is repeated from further back than near
+// bytes, which is what the compressor sees by itself. It reads the image
+// once, and places again where it looks like a match.
+func farMatches(r io.ReaderAt, size, near int64) ([]match, error) {
+	f := &finder{r: r, size: size, near: near, table: make([]uint32, 1<<tableLog)}
+	buf := make([]byte, block)
+	for at := int64(0); at < size; at += block {
+		part := buf[:min(block, size-at)]
+		if err := readFull(r, part, at); err != nil {
+			return nil, fmt.Errorf("looking for repeated content: %w", err)
+		}
+		if err := f.scan(part, at); err != nil {
+			return nil, fmt.Errorf("looking for repeated content: %w", err)
+		}
+	}
+	return f.found, nil
+}
+
+type finder struct {
+	r          io.ReaderAt
+	size, near int64
+	table      []uint32 // places + 1, by hash
+	hash       uint64   // of the last 64 bytes
+	found      []match
+	done       int64 // the end of the last match
+}
+
+// scan goes through bytes of the image. Each byte shifts the hash by one bit,
+// so it depends on the last 64 only.
+func (f *finder) scan(data []byte, at int64) error {
+	h := f.hash
+	for i, c := range data {
+		h = h<<1 + gear[c]
+		if h>>58&sampling != 0 {
+			continue
+		}
+		place := at + int64(i) + 1 // the end of the window
+		slot := &f.table[(h*0x9e3779b97f4a7c15)>>(64-tableLog)]
+		before := int64(*slot) - 1
+		*slot = uint32(place + 1)
+		if before < window || place-before <= f.near || place-window < f.done {
+			continue
+		}
+		if err := f.try(place-window, before-window); err != nil {
+			return err
+		}
+	}
+	f.hash = h
+	return nil
+}
+
+// try extends a probable match both ways.
+func (f *finder) try(at, from int64) error {
+	back := min(at-f.done, from, 4096)
+	forward := min(f.size-at, longest)
+	a, b := make([]byte, back+forward), make([]byte, back+forward)
+	quick := min(back+window, int64(len(a)))
+	if err := readFull(f.r, a[:quick], at-back); err != nil {
+		return err
+	}
+	if err := readFull(f.r, b[:quick], from-back); err != nil {
+		return err
+	}
+	if !bytes.Equal(a[back:quick], b[back:quick]) {
+		return nil
+	}
+	if err := readFull(f.r, a[quick:], at-back+quick); err != nil {
+		return err
+	}
+	if err := readFull(f.r, b[quick:], from-back+quick); err != nil {
+		return err
+	}
+	start, end := back, quick
+	for start > 0 && a[start-1] == b[start-1] {
+		start--
+	}
+	for end < int64(len(a)) && a[end] == b[end] {
+		end++
+	}
+	m := match{at - back + start, from - back + start, end - start}
+	if m.size < minMatch || m.at-m.from < m.size {
+		return nil
+	}
+	f.found = append(f.found, m)
+	f.done = m.at + m.size
+	return nil
+}
+
+// gear has a number for each byte, from a fixed generator.
+var gear = func() (table [256]uint64) {
+	x := uint64(0x2545f4914f6cdd1d)
+	for i := range table {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		table[i] = x
+	}
+	return table
+}()
