@@ -4,6 +4,7 @@
 // chosen by the name it is called with or by its first word.
 //
 //	wellcard provision --root /sysroot --platform qemu
+//	ignition --platform qemu --stage files --root /sysroot
 //	wellcard report
 //	wellcard help
 //
@@ -33,6 +34,9 @@ type applet struct {
 func applets() []applet {
 	return []applet{
 		{"provision", "set the machine up from its config", runProvision},
+		{"ignition", "carry out one stage, with the command line of Ignition", runIgnition},
+		{"ignition-apply", "apply a config's files and units in a container", runIgnitionApply},
+		{"ignition-rmcfg", "delete the config from where the platform keeps it", runIgnitionRmcfg},
 		{"report", "say what became of provisioning", runReport},
 	}
 }
@@ -66,7 +70,10 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "wellcard: there is no applet %q; wellcard help lists them\n", name)
 		return 2
 	}
+	var code exitCode
 	switch err := a.run(ctx, rest, out, errOut); {
+	case errors.As(err, &code):
+		return int(code)
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.Is(err, errUsage):
@@ -89,7 +96,7 @@ func find(name string) *applet {
 func help(w io.Writer) {
 	fmt.Fprint(w, "Usage: wellcard APPLET [FLAG...]\n\nApplets:\n")
 	for _, a := range applets() {
-		fmt.Fprintf(w, "  %-10s %s\n", a.name, a.usage)
+		fmt.Fprintf(w, "  %-14s %s\n", a.name, a.usage)
 	}
 	fmt.Fprint(w, "\nwellcard APPLET --help lists the flags of one.\n")
 }

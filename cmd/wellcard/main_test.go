@@ -24,7 +24,7 @@ func TestAppletTable(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"wellcard", "help"}, 0, "provision  set the machine up"},
+		{[]string{"wellcard", "help"}, 0, "provision      set the machine up"},
 		{[]string{"wellcard"}, 2, "Usage: wellcard"},
 		{[]string{"wellcard", "nope"}, 2, `there is no applet "nope"`},
 		{[]string{"/usr/bin/provision"}, 2, "--platform or --config is needed"},
@@ -106,5 +106,75 @@ func TestStagesInSeparateProcesses(t *testing.T) {
 	}
 	if _, out, _ := call("wellcard", "report", "--record", record); !strings.Contains(out, "/f") {
 		t.Error(out)
+	}
+}
+
+func TestIgnitionCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	root, config := filepath.Join(dir, "root"), filepath.Join(dir, "config.ign")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := `{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/f","contents":{"source":"data:,x"}}]}}`
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "cmdline")
+	if err := os.WriteFile(empty, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"IGNITION_CONFIG_FILE": config, "IGNITION_KERNEL_CMDLINE_PATH": empty, "IGNITION_SYSTEM_RUNTIME_CONFIG_DIR": dir,
+		"IGNITION_SYSTEM_LOCAL_CONFIG_DIR": dir, "IGNITION_SYSTEM_CONFIG_DIR": dir,
+	} {
+		t.Setenv(name, value)
+	}
+	state := filepath.Join(dir, "state")
+	stage := func(name string, more ...string) (int, string, string) {
+		args := []string{"/usr/bin/ignition", "-platform", "file", "--stage=" + name, "-root", root, "-log-to-stdout",
+			"-config-cache", filepath.Join(dir, "ignition.json"), "--neednet", filepath.Join(dir, "neednet"), "-state-file", state}
+		return call(append(args, more...)...)
+	}
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"ignition", "--version"}, 0, "Ignition 2."},
+		{[]string{"ignition", "--stage", "files"}, 2, "'--platform' must be provided"},
+		{[]string{"ignition", "--platform", "file"}, 2, "'--stage' must be provided"},
+		{[]string{"ignition", "--platform", "nope"}, 2, "no such platform"},
+		{[]string{"ignition", "--platform", "file", "--stage", "nope"}, 2, "no such stage"},
+		{[]string{"ignition-apply"}, 1, "ignore-unsupported"},
+		{[]string{"ignition-apply", config + "x"}, 1, "CRITICAL : failed to apply"},
+		{[]string{"ignition-rmcfg"}, 2, "'--platform' must be provided"},
+		{[]string{"ignition-rmcfg", "--platform", "metal", "--log-to-stdout"}, 0, "INFO     : Successfully deleted config"},
+	} {
+		code, out, errOut := call(tc.args...)
+		if code != tc.code || !strings.Contains(out+errOut, tc.want) {
+			t.Errorf("%v: %d\n%s%s", tc.args, code, out, errOut)
+		}
+	}
+	if code, out, errOut := stage("files"); code != 1 || !strings.Contains(out, "CRITICAL : Ignition failed: ") || !strings.Contains(errOut, "files failed") {
+		t.Errorf("without a cache: %d\n%s%s", code, out, errOut)
+	}
+	for _, name := range []string{"fetch-offline", "fetch", "kargs", "disks", "mount", "files", "umount"} {
+		if code, out, errOut := stage(name); code != 0 || !strings.Contains(out, "INFO     : Ignition finished successfully") {
+			t.Fatalf("%s: %d\n%s%s", name, code, out, errOut)
+		}
+	}
+	if data, err := os.ReadFile(filepath.Join(root, "f")); err != nil || string(data) != "x" {
+		t.Errorf("%s, %v", data, err)
+	}
+	if err := os.WriteFile(state, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := stage("files"); code != 3 || !strings.Contains(out, "CRITICAL") {
+		t.Errorf("bad state: %d %s", code, out)
+	}
+	t.Setenv("container", "test")
+	apply := []string{"ignition-apply", "--root", root, config}
+	if code, out, errOut := call(apply...); code != 0 {
+		t.Errorf("%d %s%s", code, out, errOut)
 	}
 }

@@ -28,7 +28,9 @@ type provisioning struct {
 	planOnly, sync, oemGiven            bool
 	stages                              stageList
 	files                               stage.Files
-	out                                 io.Writer
+	timeout                             time.Duration // for the platform's own fetch
+	out                                 io.Writer     // of the plan
+	log                                 teller
 	start                               time.Time
 	rec                                 provision.Record
 	disks                               *storage.Machine
@@ -62,7 +64,7 @@ func (l *stageList) Set(text string) error {
 }
 
 func runProvision(ctx context.Context, args []string, out, errOut io.Writer) error {
-	p := &provisioning{out: out, start: time.Now(), files: stage.DefaultFiles}
+	p := &provisioning{out: out, log: plainLog{out, "provision"}, start: time.Now(), files: stage.DefaultFiles, timeout: fetchTimeout}
 	f := flag.NewFlagSet("provision", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	f.StringVar(&p.root, "root", "/", "`directory` that is the machine's root")
@@ -92,19 +94,11 @@ func (p *provisioning) runRecorded(ctx context.Context) error {
 	}
 	p.resumeRecord()
 	p.rec.Platform = p.platform
-	p.disks = storage.This()
-	if p.oemGiven {
-		p.disks.Ignore = []string{p.oem}
-	}
 	err := p.run(ctx)
 	if err != nil { // a failure leaves nothing mounted
 		err = errors.Join(err, p.disks.UnmountAll(context.WithoutCancel(ctx)))
 	}
-	for _, f := range p.close {
-		if closeErr := f(); err == nil {
-			err = closeErr
-		}
-	}
+	err = errors.Join(err, p.closeAll())
 	p.tellAll(err)
 	p.rec.End(err, time.Since(p.start))
 	if recErr := p.saveRecord(); err == nil {
@@ -113,14 +107,31 @@ func (p *provisioning) runRecorded(ctx context.Context) error {
 	return err
 }
 
+func (p *provisioning) closeAll() error {
+	var errs []error
+	for _, f := range p.close {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// session joins the engine with this machine.
+func (p *provisioning) session() *stage.Session {
+	p.disks = storage.This()
+	if p.oemGiven {
+		p.disks.Ignore = []string{p.oem}
+	}
+	return &stage.Session{
+		Base: p.base, User: p.user, Fetcher: p.fetcher, Target: p.target, Facts: p.facts,
+		Fetched: p.fetched, Note: p.note, Begin: p.begin, Ended: p.tellCloud,
+	}
+}
+
 // errPlanned ends a run that was asked for the plan only.
 var errPlanned = errors.New("planned")
 
 func (p *provisioning) run(ctx context.Context) error {
-	s := &stage.Session{
-		Base: p.base, User: p.user, Target: p.target, Facts: p.facts,
-		Fetched: p.fetched, Note: p.note, Begin: p.begin, Ended: p.tellCloud,
-	}
+	s := p.session()
 	stages := p.stages
 	if len(stages) > 0 {
 		s.Files = p.files
@@ -165,7 +176,7 @@ func (p *provisioning) begin(plan provision.Plan, stages []provision.Stage) erro
 	p.rec.Begin(plan, stages...)
 	if p.first() {
 		for _, w := range plan.Warnings {
-			p.say("%s", w)
+			p.note(w)
 		}
 	}
 	return p.releaseOEM(plan, stages)
@@ -205,8 +216,10 @@ func (p *provisioning) target([]provision.Stage) (provision.Target, error) {
 	}
 	p.close = append(p.close, root.Close)
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // an id that cannot be read stays empty
-	return provision.Target{Files: root, Run: root.Run, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync,
-		Disks: p.disks, Root: p.root}, nil
+	return provision.Target{
+		Files: root, Run: root.Run, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync,
+		Disks: p.disks, Root: p.root, PlainKeys: os.Getenv("IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT") == "false",
+	}, nil
 }
 
 func (p *provisioning) facts(ctx context.Context, c provision.Config, t provision.Target) (provision.Facts, error) {
@@ -230,7 +243,13 @@ func (p *provisioning) step(i int, s provision.Step, r provision.StepResult) {
 }
 
 func (p *provisioning) say(format string, args ...any) {
-	fmt.Fprintf(p.out, "provision: "+format+"\n", args...)
+	p.log.tell(info, fmt.Sprintf(format, args...))
 }
 
-func (p *provisioning) note(problem provision.Problem) { p.say("%s", problem) }
+func (p *provisioning) note(problem provision.Problem) {
+	level := info
+	if problem.Severity == provision.Warning {
+		level = warning
+	}
+	p.log.tell(level, problem.String())
+}

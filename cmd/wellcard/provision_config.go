@@ -12,18 +12,57 @@ import (
 	"time"
 
 	"wellcar.dev/internal/provision"
+	"wellcar.dev/internal/provision/fetch"
+	"wellcar.dev/internal/provision/origin"
 	"wellcar.dev/internal/provision/platform"
 )
 
-// platformTimeout is how long the fetch of the config itself may take.
-const platformTimeout = 2 * time.Minute
+// fetchTimeout is how long the fetch of the config itself may take.
+const fetchTimeout = 2 * time.Minute
+
+// Environment variables that move what is looked at, and where it is else.
+var (
+	cmdlineFile = variable{"IGNITION_KERNEL_CMDLINE_PATH", "/proc/cmdline"}
+	directories = [...]variable{
+		{"IGNITION_SYSTEM_RUNTIME_CONFIG_DIR", origin.DefaultDirectories[0]},
+		{"IGNITION_SYSTEM_LOCAL_CONFIG_DIR", origin.DefaultDirectories[1]},
+		{"IGNITION_SYSTEM_CONFIG_DIR", origin.DefaultDirectories[2]},
+	}
+)
+
+type variable struct{ name, unset string }
+
+func (v variable) get() string {
+	if text := os.Getenv(v.name); text != "" {
+		return text
+	}
+	return v.unset
+}
+
+func systemDirectories() origin.Directories {
+	var out origin.Directories
+	for _, v := range directories {
+		out = append(out, v.get())
+	}
+	return out
+}
 
 func (p *provisioning) env(offline bool) platform.Env {
 	return platform.Env{
 		Sys: os.DirFS("/sys"), OEM: os.DirFS(p.oem), Offline: offline,
 		Config: os.Getenv("IGNITION_CONFIG_FILE"), ReadFile: os.ReadFile,
-		Cloud: cloud(p.platform, platformTimeout, func(format string, args ...any) { p.say(format, args...) }),
+		Cloud: cloud(p.platform, p.timeout, func(format string, args ...any) { p.say(format, args...) }),
 	}
+}
+
+// fetcher gets what configs refer to.
+func (p *provisioning) fetcher(offline bool) provision.Fetcher { return p.client(offline, 0) }
+
+func (p *provisioning) client(offline bool, total time.Duration) provision.Fetcher {
+	return fetch.New(fetch.Options{
+		Platform: p.platform, OEM: os.DirFS(p.oem), Offline: offline, Total: total,
+		Logf: func(format string, args ...any) { p.say(format, args...) },
+	})
 }
 
 // base finds the configs below the user's.
@@ -31,36 +70,47 @@ func (p *provisioning) base(context.Context) ([]platform.Found, error) {
 	if p.config != "" {
 		return nil, nil
 	}
-	found, err := platform.Base(p.env(false))
-	return []platform.Found{found}, err
+	system, err := systemDirectories().Base(p.platform, func(err error) { p.log.tell(warning, err.Error()) })
+	if err != nil {
+		return nil, err
+	}
+	oem, err := platform.Base(p.env(false))
+	return append(system, oem), err
 }
 
-// user finds the user's config.
+// user finds the user's config: the kernel command line's, else that of the
+// system's directories, else the platform's.
 func (p *provisioning) user(ctx context.Context, offline bool) (platform.Found, error) {
+	found, err := p.findUser(ctx, offline)
+	if err == nil && len(found.Data) == 0 {
+		p.say("no config (%s)", found.Name)
+	}
+	p.rec.Source = found.Name
+	return found, err
+}
+
+func (p *provisioning) findUser(ctx context.Context, offline bool) (platform.Found, error) {
 	if p.config != "" {
 		data, err := os.ReadFile(p.config)
-		return platform.Found{Name: p.config, Data: data}, p.foundUser(p.config, data, err)
+		return platform.Found{Name: p.config, Data: data}, err
 	}
-	found, err := platform.User(ctx, p.platform, p.env(offline))
-	return found, p.foundUser(found.Name, found.Data, err)
-}
-
-func (p *provisioning) foundUser(name string, data []byte, err error) error {
-	if err == nil && len(data) == 0 {
-		p.say("no config (%s)", name)
+	line, err := os.ReadFile(cmdlineFile.get())
+	if err != nil {
+		return platform.Found{}, fmt.Errorf("reading the kernel command line: %w", err)
 	}
-	p.rec.Source = name
-	return err
+	found, ok, err := origin.ParseWords(string(line)).Find(ctx, p.client(offline, p.timeout), readLabelled)
+	if ok || err != nil {
+		return found, err
+	}
+	if found, ok, err = systemDirectories().User(); ok || err != nil {
+		return found, err
+	}
+	return platform.User(ctx, p.platform, p.env(offline))
 }
 
 func (p *provisioning) fetched(c provision.FetchedConfig) {
-	switch {
-	case c.Kind != "user":
-	case c.Referenced:
-		p.say("config from %s, which another one names", c.Source)
-	default:
-		p.say("config from %s", c.Source)
-	}
+	text, fields := fetchedEntry(c)
+	p.log.tell(info, text, fields...)
 }
 
 // resumeRecord goes on with the record of the stages before this process's.

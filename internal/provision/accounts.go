@@ -60,7 +60,12 @@ type User struct {
 type SSHKeys struct {
 	User string   `json:"user"`
 	Keys []string `json:"keys"`
+
+	file string
 }
+
+// File is the file that Apply wrote.
+func (a *SSHKeys) File() string { return a.file }
 
 // Kind implements Action.
 func (*CreateGroup) Kind() string { return "createGroup" }
@@ -210,7 +215,7 @@ func (b *builder) user(p Path, u types.PasswdUser) {
 		for i, k := range u.SSHAuthorizedKeys {
 			keys[i] = string(k)
 		}
-		b.add(StageFiles, p.with("sshAuthorizedKeys"), &SSHKeys{u.Name, keys})
+		b.add(StageFiles, p.with("sshAuthorizedKeys"), &SSHKeys{User: u.Name, Keys: keys})
 	}
 }
 

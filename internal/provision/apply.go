@@ -56,6 +56,10 @@ type Target struct {
 	// Root is the directory of this machine that is the target's root; empty
 	// is "/".
 	Root string
+	// PlainKeys puts SSH keys into ~/.ssh/authorized_keys.
+	PlainKeys bool
+	// Start hears of each step that begins. May be nil.
+	Start func(index int, s Step)
 	// Step hears of each step that ended. May be nil.
 	Step   func(index int, s Step, r StepResult)
 	BootID string           // of the boot that provisions
@@ -148,6 +152,9 @@ func (m *machine) steps(ctx context.Context, steps []Step, stages []Stage) error
 }
 
 func (m *machine) step(ctx context.Context, i int, s Step) error {
+	if m.Start != nil {
+		m.Start(i, s)
+	}
 	start := time.Now()
 	r := StepResult{}
 	if r.Err = ctx.Err(); r.Err == nil {

@@ -72,20 +72,24 @@ func (a *SSHKeys) do(ctx context.Context, m *machine) (Outcome, error) {
 	if err := m.ensureHome(account); err != nil {
 		return Failed, err
 	}
-	return Done, m.Files.As(account.UID, account.GID, func() error { return m.writeKeys(account, a.Keys) })
+	dir := path.Join(account.Home, ".ssh")
+	a.file = path.Join(dir, "authorized_keys.d", "ignition")
+	if m.PlainKeys {
+		a.file = path.Join(dir, "authorized_keys")
+	}
+	return Done, m.Files.As(account.UID, account.GID, func() error { return m.writeKeys(account, a) })
 }
 
 // writeKeys runs with the user's own rights.
-func (m *machine) writeKeys(a Account, keys []string) error {
-	dir := path.Join(a.Home, ".ssh")
-	for _, d := range []string{dir, path.Join(dir, "authorized_keys.d")} {
-		if err := m.ownDir(a, d, 0o700); err != nil {
+func (m *machine) writeKeys(u Account, a *SSHKeys) error {
+	dir := path.Join(u.Home, ".ssh")
+	for _, d := range []string{dir, path.Dir(a.file)} {
+		if err := m.ownDir(u, d, 0o700); err != nil {
 			return err
 		}
 	}
-	text := strings.TrimRight(strings.Join(keys, "\n"), "\n") + "\n"
-	return m.Files.WriteFile(path.Join(dir, "authorized_keys.d", "ignition"), []byte(text),
-		rootfs.Meta{Perm: 0o600, UID: a.UID, GID: a.GID})
+	text := strings.TrimRight(strings.Join(a.Keys, "\n"), "\n") + "\n"
+	return m.Files.WriteFile(a.file, []byte(text), rootfs.Meta{Perm: 0o600, UID: u.UID, GID: u.GID})
 }
 
 // ownDir makes a directory of the user unless there is one. A link to one
