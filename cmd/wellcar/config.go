@@ -44,7 +44,11 @@ func configCommand(a *app) *cobra.Command {
 		if schema {
 			return a.show.schema(jsonschema.Of(reflect.TypeFor[types.Config](), nil))
 		}
-		s, err := readSource(a, args[0], o)
+		image, err := imageContents(o.image)
+		if err != nil {
+			return withCode(exitUsage, err)
+		}
+		s, err := readSource(a, args[0], o, image)
 		if err != nil {
 			return err
 		}

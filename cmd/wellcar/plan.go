@@ -34,7 +34,6 @@ const fetchTimeout = 20 * time.Second
 // planOptions are the flags of plan.
 type planOptions struct {
 	sourceFlags
-	image   string
 	offline bool
 	schema  bool
 }
@@ -55,7 +54,6 @@ func planCommand(a *app) *cobra.Command {
 		},
 	}
 	o.add(c.Flags())
-	c.Flags().StringVar(&o.image, "image", "", "disk image that the machine boots (default: the built one, if there is one)")
 	c.Flags().BoolVar(&o.offline, "offline", false, "fetch nothing: downloads are not checked")
 	c.Flags().BoolVar(&o.schema, "schema", false, "print the JSON Schema of a plan")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -68,16 +66,16 @@ func planCommand(a *app) *cobra.Command {
 }
 
 func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
-	s, err := readSource(a, name, o.sourceFlags)
+	contents, err := imageContents(o.image)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	s, err := readSource(a, name, o.sourceFlags, contents)
 	if err != nil {
 		return err
 	}
 	if s.cloud != nil {
 		return a.show.cloudPlan(s)
-	}
-	contents, err := imageContents(o.image)
-	if err != nil {
-		return withCode(exitUsage, err)
 	}
 	p, report := preparePlan(ctx, s.config, contents, o)
 	if err := a.show.problems(name, report); err != nil {

@@ -13,6 +13,7 @@ import (
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/butane"
 	"wellcar.dev/internal/provision/clc"
+	"wellcar.dev/internal/provision/preview"
 )
 
 // sourceFlags say how to read a user's text.
@@ -20,11 +21,13 @@ type sourceFlags struct {
 	strict   bool
 	filesDir string
 	platform string
+	image    string
 }
 
 func (o *sourceFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&o.strict, "strict", false, "warnings are errors")
 	f.StringVar(&o.filesDir, "files-dir", "", "folder of the files that the config embeds (default: the config's own)")
+	f.StringVar(&o.image, "image", "", "disk image that the machine boots, to know its files and units (default: the built one)")
 	f.StringVar(&o.platform, "platform", "", "where the machine runs, for {PRIVATE_IPV4} and the like in Container Linux Configs")
 }
 
@@ -37,14 +40,21 @@ type source struct {
 	cloud  *cloudinit.UserData // nil: config it is
 }
 
-// readSource loads a user's file, - for the standard input, and tells all
-// that is wrong with it.
-func readSource(a *app, name string, o sourceFlags) (source, error) {
+// readSource loads a user's file, - for the standard input, checks its units
+// and tells all that is wrong with it. Image is nil if nothing is known of it.
+func readSource(a *app, name string, o sourceFlags, image *preview.Image) (source, error) {
 	data, err := readText(a, name)
 	if err != nil {
 		return source{}, withCode(exitUsage, fmt.Errorf("reading the config: %w", err))
 	}
 	s, report := parseSource(name, data, o)
+	if report.Err() == nil && s.cloud == nil {
+		found := preview.CheckUnits(s.config, provision.NewYAML(name, data), image)
+		if o.strict {
+			found = found.Strict()
+		}
+		report = append(report, found...).Sorted()
+	}
 	return s, a.show.problems(name, report)
 }
 

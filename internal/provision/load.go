@@ -65,7 +65,7 @@ func Load(name string, data []byte, opt LoadOptions) (Config, Report) {
 		report = Report{unknownText(name, data)}
 	}
 	if opt.Strict {
-		report = report.strict()
+		report = report.Strict()
 	}
 	c.UserProvided = c.Provided()
 	return c, report.sorted()

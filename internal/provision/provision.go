@@ -161,8 +161,8 @@ func (r Report) Softened() Report {
 	return out
 }
 
-// strict returns the report with warnings made errors.
-func (r Report) strict() Report {
+// Strict returns the report with warnings made errors.
+func (r Report) Strict() Report {
 	out := make(Report, len(r))
 	for i, p := range r {
 		if p.Severity == Warning {

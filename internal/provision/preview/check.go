@@ -1,0 +1,127 @@
+package preview
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/coreos/ignition/v2/config/util"
+	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
+
+	"wellcar.dev/internal/provision"
+	"wellcar.dev/internal/provision/unitcheck"
+)
+
+// CheckUnits looks at the units of a config as systemd would. Text is what the
+// user wrote, in which lines of units are found; image may be nil.
+func CheckUnits(c provision.Config, text provision.YAML, image *Image) provision.Report {
+	k := checker{c: c, text: text, machine: unitcheck.Machine{
+		File: func(name string) bool { return image == nil || hasFile(c, image, name) },
+		Unit: func(name string) bool { return image == nil || hasUnit(c, image, name) },
+	}}
+	for i, u := range c.Ignition.Systemd.Units {
+		k.unit(i, u)
+	}
+	return k.report.Sorted()
+}
+
+type checker struct {
+	c       provision.Config
+	text    provision.YAML
+	machine unitcheck.Machine
+	report  provision.Report
+}
+
+func (k *checker) unit(i int, u types.Unit) {
+	at := provision.Path{"systemd", "units", i}
+	var all []string
+	if util.NotEmpty(u.Contents) {
+		all = append(all, *u.Contents)
+		k.add(at, "contents", "unit "+u.Name, unitcheck.Text(u.Name, *u.Contents))
+	}
+	for n, d := range u.Dropins {
+		if util.NotEmpty(d.Contents) {
+			all = append(all, *d.Contents)
+			place := append(at[:3:3], "dropins", n)
+			object := fmt.Sprintf("drop-in %s of unit %s", d.Name, u.Name)
+			k.add(place, "contents", object, unitcheck.Text(u.Name, *d.Contents))
+			k.add(place, "contents", object, unitcheck.References(*d.Contents, k.machine))
+		}
+	}
+	if util.NotEmpty(u.Contents) {
+		k.add(at, "contents", "unit "+u.Name, unitcheck.Unit(u.Name, all...))
+		k.add(at, "contents", "unit "+u.Name, unitcheck.References(*u.Contents, k.machine))
+	}
+}
+
+func (k *checker) add(at provision.Path, field, object string, found []unitcheck.Finding) {
+	at = append(at[:len(at):len(at)], field)
+	place := k.c.Position(at...)
+	for _, f := range found {
+		p := provision.Problem{Severity: provision.Warning, Position: place, Path: at.String(), Message: object + ": " + f.Message, Remedy: f.Remedy}
+		if line, ok := k.text.Within(k.text.At(place.Line, place.Column), f.Line); ok && place.File == k.text.File() {
+			p.Position = line
+		}
+		k.report = append(k.report, p)
+	}
+}
+
+// hasFile tells whether a program is there: below the folders of the image
+// that is known, elsewhere anything may come at run time.
+func hasFile(c provision.Config, image *Image, name string) bool {
+	if !strings.HasPrefix(place(name), "/usr/") || strings.HasPrefix(name, "/usr/local/") && hasNode(c, name) {
+		return true
+	}
+	if e, ok := image.Follow(name); ok && e.Kind == File {
+		return true
+	}
+	return hasNode(c, name) || extended(c)
+}
+
+// hasNode tells whether the config makes a path.
+func hasNode(c provision.Config, name string) bool {
+	s := c.Ignition.Storage
+	for _, f := range s.Files {
+		if f.Path == name {
+			return true
+		}
+	}
+	for _, l := range s.Links {
+		if l.Path == name || strings.HasPrefix(name, l.Path+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// extended tells whether the config brings extensions of /usr.
+func extended(c provision.Config) bool {
+	s := c.Ignition.Storage
+	names := make([]string, 0, len(s.Files)+len(s.Links))
+	for _, f := range s.Files {
+		names = append(names, f.Path)
+	}
+	for _, l := range s.Links {
+		names = append(names, l.Path)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, "/etc/extensions/") || n == "/etc/flatcar/enabled-sysext.conf" || strings.HasPrefix(n, "/etc/sysupdate") {
+			return true
+		}
+	}
+	return false
+}
+
+func hasUnit(c provision.Config, image *Image, name string) bool {
+	switch path.Ext(name) {
+	case ".mount", ".swap", ".slice", ".scope", ".device":
+		return true // systemd makes them
+	}
+	for _, u := range c.Ignition.Systemd.Units {
+		if (u.Name == name || u.Name == template(name)) && util.NotEmpty(u.Contents) {
+			return true
+		}
+	}
+	_, ok := image.Unit(name)
+	return ok || extended(c)
+}

@@ -1,0 +1,59 @@
+package unitcheck
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"wellcar.dev/internal/format/unitfile"
+)
+
+// Machine tells what a machine has; unknown answers are true.
+type Machine struct {
+	File func(name string) bool // an absolute path
+	Unit func(name string) bool
+}
+
+// Where programs without a folder are looked for.
+var searchPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"}
+
+// References checks the programs that a unit runs and the units that it cannot
+// do without.
+func References(text string, m Machine) []Finding {
+	var out []Finding
+	for _, a := range unitfile.Parse(text).Assignments {
+		switch {
+		case items()[a.Section][a.Name] == "PATH [ARGUMENT [...]]":
+			out = append(out, m.program(a)...)
+		case a.Section == "Unit" && (a.Name == "Requires" || a.Name == "Requisite" || a.Name == "BindsTo"):
+			for _, name := range strings.Fields(a.Value) {
+				if isUnit(name) && !strings.Contains(name, "%") && path.Ext(name) != ".device" && !m.Unit(name) {
+					out = append(out, Finding{a.Line, fmt.Sprintf("%s=%s: there is no such unit, so this one cannot start", a.Name, name), "correct the name, or write Wants="})
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (m Machine) program(a unitfile.Assignment) []Finding {
+	name := strings.TrimLeft(a.Value, "@-:+!|")
+	name, _, _ = strings.Cut(name, " ")
+	name = strings.Trim(name, `"'`)
+	optional := strings.HasPrefix(strings.TrimLeft(a.Value, "@:+!|"), "-")
+	if name == "" || optional || strings.ContainsAny(name, "%$") {
+		return nil
+	}
+	if !path.IsAbs(name) {
+		for _, dir := range searchPath {
+			if m.File(path.Join(dir, name)) {
+				return nil
+			}
+		}
+		return []Finding{{a.Line, fmt.Sprintf("%s: there is no program %s in the image", a.Name, name), "give its whole path, or bring it with this config"}}
+	}
+	if !m.File(name) {
+		return []Finding{{a.Line, fmt.Sprintf("%s: there is no program %s in the image or in this config", a.Name, name), "correct the path, or bring the program with this config"}}
+	}
+	return nil
+}

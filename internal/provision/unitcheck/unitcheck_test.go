@@ -1,0 +1,128 @@
+package unitcheck_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/provision/unitcheck"
+	"wellcar.dev/internal/sys/hermetic/tooltest"
+)
+
+// cases are units, and the lines with a finding; 0 is the whole unit.
+var cases = []struct {
+	name, text string
+	lines      []int
+}{
+	{"good.service", "[Unit]\nDescription=x\nAfter=network-online.target\n[Service]\nType=oneshot\nExecStart=/bin/true\nExecStart=/bin/true\nRemainAfterExit=yes\nTimeoutStartSec=1min 30s\n[Install]\nWantedBy=multi-user.target\n", nil},
+	{"key.service", "[Unit]\nFoo=1\n[Service]\nExecStart=/bin/true\n", []int{2}},
+	{"own.service", "[Unit]\nX-Foo=1\n[Service]\nExecStart=/bin/true\n[X-More]\na=b\n", nil},
+	{"place.service", "[Unit]\nExecStart=/bin/true\n[Service]\nExecStart=/bin/true\n", []int{2}},
+	{"section.service", "[Service]\nExecStart=/bin/true\n[Bla]\nx=1\n", []int{3}},
+	{"timer.service", "[Service]\nExecStart=/bin/true\n[Timer]\nOnCalendar=daily\n", []int{3}},
+	{"type.service", "[Service]\nType=bogus\nExecStart=/bin/true\n", []int{2}},
+	{"restart.service", "[Service]\nRestart=sometimes\nExecStart=/bin/true\n", []int{2}},
+	{"bool.service", "[Service]\nExecStart=/bin/true\nRemainAfterExit=maybe\n", []int{3}},
+	{"time.service", "[Service]\nExecStart=/bin/true\nRestartSec=soon\n", []int{3}},
+	{"dep.service", "[Unit]\nRequires=b..x\n[Service]\nExecStart=/bin/true\n", []int{2}},
+	{"equals.service", "[Service]\nExecStart=/bin/true\nnoequals\n", []int{3}},
+	{"outside.service", "Description=x\n[Service]\nExecStart=/bin/true\n", []int{1}},
+	{"twice.service", "[Service]\nExecStart=/bin/true\nExecStart=/bin/true\n", []int{3}},
+	{"nothing.service", "[Service]\nType=oneshot\n", []int{0}},
+	{"again.service", "[Service]\nExecStart=/bin/true\nExecStart=\nExecStart=/bin/false\n", nil},
+	{"oneshot.service", "[Service]\nType=oneshot\nExecStart=/bin/true\nRestart=always\n", []int{4}},
+	{"bus.service", "[Service]\nType=dbus\nExecStart=/bin/true\n", []int{2}},
+	{"lines.service", "[Service]\nExecStart=/bin/sh -c \\\n# a comment\n  'true'\nNice=5\n", nil},
+	{"none.timer", "[Timer]\nPersistent=true\n[Install]\nWantedBy=timers.target\n", []int{0}},
+	{"some.timer", "[Timer]\nOnBootSec=5min\nUnit=good.service\n", nil},
+	{"none.socket", "[Socket]\nAccept=no\n", []int{0}},
+	{"srv-data.mount", "[Mount]\nWhat=/dev/sda1\nWhere=/srv/data\n", nil},
+	{"srv.mount", "[Mount]\nWhat=/dev/sda1\nWhere=/srv/data\n", []int{3}},
+	{"what.mount", "[Mount]\nWhere=/what\n", []int{0}},
+	{"mode.socket", "[Socket]\nListenStream=/run/x\nSocketMode=999\n", []int{3}},
+	{"some.target", "[Unit]\nDescription=x\n[Target]\n", nil},
+	{"more.target", "[Unit]\nDescription=x\n[Service]\n", []int{3}},
+}
+
+func lines(name, text string) []int {
+	var out []int
+	for _, f := range append(unitcheck.Text(name, text), unitcheck.Unit(name, text)...) {
+		out = append(out, f.Line)
+	}
+	return out
+}
+
+func TestCases(t *testing.T) {
+	for _, c := range cases {
+		if diff := cmp.Diff(c.lines, lines(c.name, c.text)); diff != "" {
+			t.Errorf("%s:\n%s%v", c.name, diff, unitcheck.Text(c.name, c.text))
+		}
+	}
+}
+
+// TestSystemdAgrees lets systemd-analyze of the tool set look at the same
+// units: it must complain about those that we complain about, and at the
+// lines that it names itself.
+func TestSystemdAgrees(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range cases {
+		file := filepath.Join(dir, c.name)
+		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cmd := tooltest.Command(t, "systemd-analyze", "verify", "--man=no", "--generators=no", file)
+		out, _ := cmd.CombinedOutput() // its status differs from version to version
+		var theirs []string
+		for line := range strings.Lines(string(out)) {
+			if strings.HasPrefix(line, file+":") || strings.HasPrefix(line, c.name+":") && strings.Contains(line, "Refusing") {
+				theirs = append(theirs, strings.TrimSpace(line))
+			}
+		}
+		if (len(theirs) > 0) != (len(c.lines) > 0) {
+			t.Errorf("%s: we find lines %v, systemd %q", c.name, c.lines, out)
+		}
+		for _, line := range theirs {
+			if rest, ok := strings.CutPrefix(line, file+":"); ok && len(c.lines) > 0 && !strings.HasPrefix(rest, fmt.Sprint(c.lines[0], ":")) {
+				t.Errorf("%s: we find line %d, systemd %s", c.name, c.lines[0], line)
+			}
+		}
+	}
+}
+
+func TestReferences(t *testing.T) {
+	m := unitcheck.Machine{
+		File: func(name string) bool { return name == "/usr/bin/true" },
+		Unit: func(name string) bool { return name == "a.service" },
+	}
+	text := "[Unit]\nRequires=a.service b.service\nWants=c.service\n[Service]\nExecStartPre=-/none\nExecStart=/usr/bin/true x\nExecStart=true\nExecStop=!/opt/x\nExecReload=none\nExecStopPost=/%i\n"
+	var got []string
+	for _, f := range unitcheck.References(text, m) {
+		got = append(got, fmt.Sprint(f.Line, " ", f.Message))
+	}
+	want := []string{
+		"2 Requires=b.service: there is no such unit, so this one cannot start",
+		"8 ExecStop: there is no program /opt/x in the image or in this config",
+		"9 ExecReload: there is no program none in the image",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzText(f *testing.F) {
+	for _, c := range cases {
+		f.Add(c.name, c.text)
+	}
+	f.Fuzz(func(t *testing.T, name, text string) {
+		n := strings.Count(text, "\n") + 1
+		for _, f := range append(unitcheck.Text(name, text), unitcheck.Unit(name, text)...) {
+			if f.Line > n || f.Message == "" || f.Remedy == "" {
+				t.Errorf("%+v in %d lines", f, n)
+			}
+		}
+	})
+}
