@@ -1,0 +1,154 @@
+//go:build linux
+
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"wellcar.dev/internal/sys/command"
+)
+
+// Probe is the Prober of a machine.
+func Probe(run command.Runner) Prober {
+	return func(ctx context.Context, c Check) error {
+		switch {
+		case len(c.Units) > 0:
+			return units(ctx, run, c.Units)
+		case c.TCP != "":
+			return tcp(ctx, c.TCP)
+		case c.HTTP != nil:
+			return get(ctx, *c.HTTP)
+		case len(c.Command) > 0:
+			return program(ctx, run, c.Command)
+		case c.Container != "":
+			return container(ctx, run, c.Container)
+		}
+		return base(ctx, run)
+	}
+}
+
+// units asks systemd; a oneshot that has ended well counts as active.
+func units(ctx context.Context, run command.Runner, names []string) error {
+	r, err := run(ctx, command.Cmd{Path: "systemctl", Args: append([]string{"show", "--property=Id,ActiveState,Result,Type", "--"}, names...)})
+	if err != nil {
+		return err
+	}
+	for _, u := range properties(string(r.Stdout)) {
+		state := u["ActiveState"]
+		ended := u["Type"] == "oneshot" && state == "inactive" && u["Result"] == "success"
+		if state != "active" && !ended {
+			return fmt.Errorf("unit %s is %s", u["Id"], state)
+		}
+	}
+	return nil
+}
+
+// properties reads the blocks of systemctl show.
+func properties(text string) (units []map[string]string) {
+	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		u := map[string]string{}
+		for line := range strings.SplitSeq(block, "\n") {
+			if key, value, ok := strings.Cut(line, "="); ok {
+				u[key] = value
+			}
+		}
+		if len(u) > 0 {
+			units = append(units, u)
+		}
+	}
+	return units
+}
+
+func tcp(ctx context.Context, address string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// maxBody is how much of an answer is looked at, bytes.
+const maxBody = 1 << 20
+
+func get(ctx context.Context, h HTTP) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL, nil)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: this is about the machine
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if h.Status != 0 && resp.StatusCode != h.Status || h.Status == 0 && resp.StatusCode/100 != 2 {
+		return fmt.Errorf("HTTP status %s", resp.Status)
+	}
+	if h.Body == "" {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	want, err := regexp.Compile(h.Body)
+	if err == nil && !want.Match(body) {
+		err = fmt.Errorf("the body does not match %q", h.Body)
+	}
+	return err
+}
+
+func program(ctx context.Context, run command.Runner, words []string) error {
+	_, err := run(ctx, command.Cmd{Path: words[0], Args: words[1:]})
+	return err
+}
+
+func container(ctx context.Context, run command.Runner, name string) error {
+	r, err := run(ctx, command.Cmd{Path: "docker", Args: []string{"inspect", "--format", "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}", "--", name}})
+	if err != nil {
+		return err
+	}
+	state := strings.TrimSpace(string(r.Stdout))
+	if state != "running" && state != "running healthy" {
+		return fmt.Errorf("container %s is %s", name, state)
+	}
+	return nil
+}
+
+// shipped is where the units of the image are.
+const shipped = "/usr/lib/systemd/"
+
+// base is the default: the boot has come to its end and no unit of the image
+// has failed.
+func base(ctx context.Context, run command.Runner) error {
+	if err := units(ctx, run, []string{"multi-user.target"}); err != nil {
+		return err
+	}
+	r, err := run(ctx, command.Cmd{Path: "systemctl", Args: []string{"show", "--property=Id,FragmentPath", "--state=failed", "*"}})
+	if err != nil {
+		return err
+	}
+	var failed []string
+	for _, u := range properties(string(r.Stdout)) {
+		if strings.HasPrefix(u["FragmentPath"], shipped) {
+			failed = append(failed, u["Id"])
+		}
+	}
+	if len(failed) > 0 {
+		return errors.New("failed units: " + strings.Join(failed, ", "))
+	}
+	return nil
+}
+
+// Default is the check where none is declared.
+func Default() []Check {
+	return []Check{{Name: "the base system", Interval: Duration(2 * time.Second), Timeout: Duration(30 * time.Second), deadline: DefaultDeadline}}
+}
