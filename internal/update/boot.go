@@ -1,0 +1,120 @@
+//go:build linux
+
+package update
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"wellcar.dev/internal/format/erofs"
+	"wellcar.dev/internal/format/verity"
+	"wellcar.dev/internal/layout"
+	"wellcar.dev/internal/slot"
+	"wellcar.dev/internal/sys/blockdev"
+)
+
+// Boot is the machine's slots and kernels.
+type Boot struct {
+	ESP  ESP
+	Root string // "/" on a machine: where proc, sys and dev are looked for
+}
+
+// mapping is the verified /usr in device-mapper.
+const mapping = "usr"
+
+// partitionOf is the number of a slot's partition.
+func partitionOf(id slot.ID) int {
+	if id == slot.B {
+		return layout.UsrB
+	}
+	return layout.UsrA
+}
+
+// KeyOf is how the verity superblock of a slot says what it holds.
+func KeyOf(rootHash [32]byte) slot.Key { return layout.VerityUUID(rootHash) }
+
+// Devices finds the partitions of both slots on the disk that runs, and which
+// of them runs.
+func (b Boot) Devices() (parts map[slot.ID]blockdev.Device, booted slot.ID, err error) {
+	sysfs := filepath.Join(b.Root, "sys")
+	below, err := blockdev.Below(sysfs, mapping)
+	if err != nil {
+		return nil, "", err
+	}
+	all, err := blockdev.List(sysfs)
+	if err != nil {
+		return nil, "", err
+	}
+	disk := ""
+	for _, d := range all {
+		if len(below) > 0 && d.Name == below[0] {
+			disk = d.Disk
+		}
+	}
+	parts = map[slot.ID]blockdev.Device{}
+	for _, id := range []slot.ID{slot.A, slot.B} {
+		for _, d := range all {
+			if disk != "" && d.Disk == disk && d.Partition == partitionOf(id) {
+				parts[id] = d
+				if d.Name == below[0] {
+					booted = id
+				}
+			}
+		}
+	}
+	if booted == "" {
+		return nil, "", fmt.Errorf("finding the running slot: /usr lies on %v, which is no USR partition", below)
+	}
+	return parts, booted, nil
+}
+
+// State reads everything that decides about the next start.
+func (b Boot) State() (slot.State, error) {
+	parts, booted, err := b.Devices()
+	if err != nil {
+		return slot.State{}, err
+	}
+	line, err := os.ReadFile(filepath.Join(b.Root, "proc/cmdline"))
+	if err != nil {
+		return slot.State{}, err
+	}
+	s := slot.State{Booted: booted, Holds: map[slot.ID]slot.Key{}}
+	if s.Running, err = RootHash(string(line)); err != nil {
+		return s, err
+	}
+	if s.Kernels, err = b.ESP.Kernels(); err != nil {
+		return s, err
+	}
+	for id, d := range parts {
+		if key, ok := held(filepath.Join(b.Root, d.Path)); ok {
+			s.Holds[id] = key
+		}
+	}
+	return s, nil
+}
+
+// held reads which image a partition holds, if any.
+func held(device string) (slot.Key, bool) {
+	f, err := os.Open(device)
+	if err != nil {
+		return slot.Key{}, false
+	}
+	defer f.Close()
+	head := make([]byte, erofs.BlockSize)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return slot.Key{}, false
+	}
+	size, err := erofs.DataSize(head[erofs.SuperblockOffset:])
+	if err != nil {
+		return slot.Key{}, false
+	}
+	if _, err := f.ReadAt(head, size); err != nil {
+		return slot.Key{}, false
+	}
+	sb, err := verity.ReadSuperblock(head)
+	if err != nil || sb.DataSize() != size {
+		return slot.Key{}, false
+	}
+	return slot.Key(sb.UUID), true
+}

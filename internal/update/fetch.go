@@ -1,0 +1,176 @@
+//go:build linux
+
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"wellcar.dev/internal/format/omaha"
+)
+
+// Remote reads files of a release folder by HTTP, from any place in them on.
+type Remote struct {
+	Client         *http.Client
+	User, Password string        // sent over HTTPS only
+	Retries        int           // of one read
+	Pause          time.Duration // between them
+	Logf           func(format string, args ...any)
+}
+
+// NewRemote has the patience of Flatcar's client.
+func NewRemote(client *http.Client, s Settings) *Remote {
+	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: 20 * time.Second}
+}
+
+// stall is how long no byte may come.
+const stall = 90 * time.Second
+
+// open asks for a file from an offset on.
+func (r *Remote) open(ctx context.Context, url string, offset int64) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fail(omaha.CodeDownload, "fetching %s: %w", url, err)
+	}
+	if offset > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	}
+	if r.User != "" && strings.HasPrefix(url, "https://") {
+		req.SetBasicAuth(r.User, r.Password)
+	}
+	resp, err := r.Client.Do(req)
+	if err != nil {
+		return nil, fail(omaha.CodeDownload, "fetching %s: %w", url, err)
+	}
+	switch {
+	case offset == 0 && resp.StatusCode == http.StatusOK, offset > 0 && resp.StatusCode == http.StatusPartialContent:
+		return resp.Body, nil
+	case offset > 0 && resp.StatusCode == http.StatusOK: // a server without ranges
+		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
+			resp.Body.Close()
+			return nil, fail(omaha.CodeDownload, "fetching %s from byte %d on: %w", url, offset, err)
+		}
+		return resp.Body, nil
+	}
+	resp.Body.Close()
+	return nil, fail(omaha.CodeHTTPBase+omaha.Code(resp.StatusCode), "fetching %s: HTTP status %s", url, resp.Status)
+}
+
+// small fetches a whole file that is not larger than a limit.
+func (r *Remote) small(ctx context.Context, url string, limit int64) (data []byte, err error) {
+	err = r.patiently(ctx, func() error {
+		body, err := r.open(ctx, url, 0)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		if data, err = readAll(body, limit); err != nil {
+			return fail(omaha.CodeDownload, "fetching %s: %w", url, err)
+		}
+		return nil
+	})
+	return data, err
+}
+
+// patiently tries again what may work later: not what a server answered
+// clearly, and not what it sent too much of.
+func (r *Remote) patiently(ctx context.Context, try func() error) error {
+	for n := 0; ; n++ {
+		err := try()
+		if err == nil || n >= r.Retries || !passing(err) || ctx.Err() != nil {
+			return err
+		}
+		if r.Logf != nil {
+			r.Logf("%v; trying again", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(r.Pause):
+		}
+	}
+}
+
+// passing says that an error may not come again.
+func passing(err error) bool {
+	var f *Failure
+	if errors.Is(err, errTooMuch) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	return !errors.As(err, &f) || f.Code == omaha.CodeDownload || f.Code >= omaha.CodeHTTPBase+500
+}
+
+// stream reads a remote file in order, with one request as long as the next
+// piece follows the last, and again from where it was cut.
+type stream struct {
+	remote *Remote
+	url    string
+	base   int64 // of the payload within the file
+	body   io.ReadCloser
+	at     int64
+
+	done, total int64
+	report      func(done, total int64)
+}
+
+// moved sets what is reported after each piece from here on.
+func (s *stream) moved(done, total int64, report func(done, total int64)) {
+	s.done, s.total, s.report = done, total, report
+}
+
+func (s *stream) close() {
+	if s.body != nil {
+		s.body.Close()
+		s.body = nil
+	}
+}
+
+// read fills p from an offset of the payload on.
+func (s *stream) read(ctx context.Context, p []byte, offset int64) error {
+	done := 0
+	return s.remote.patiently(ctx, func() error {
+		n, err := s.once(ctx, p[done:], offset+int64(done))
+		done += n
+		return err
+	})
+}
+
+func (s *stream) once(ctx context.Context, p []byte, offset int64) (n int, err error) {
+	if s.body == nil || s.at != offset {
+		s.close()
+		if s.body, err = s.remote.open(ctx, s.url, s.base+offset); err != nil {
+			return 0, err
+		}
+		s.at = offset
+	}
+	body := s.body
+	watchdog := time.AfterFunc(stall, func() { body.Close() })
+	defer watchdog.Stop()
+	for n < len(p) {
+		k, err := body.Read(p[n:])
+		watchdog.Reset(stall)
+		n, s.at = n+k, s.at+int64(k)
+		if s.done += int64(k); s.report != nil {
+			s.report(s.done, s.total)
+		}
+		if err != nil && n < len(p) {
+			s.close()
+			return n, fail(omaha.CodeDownload, "fetching %s at byte %d: %w", s.url, s.at, err)
+		}
+	}
+	return n, nil
+}
+
+// readFull fills p; a source that ends early is no error.
+func readFull(r io.Reader, p []byte) (int, error) {
+	n, err := io.ReadFull(r, p)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return n, err
+}

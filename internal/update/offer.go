@@ -1,0 +1,94 @@
+//go:build linux
+
+package update
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"wellcar.dev/internal/format/omaha"
+)
+
+// Offer is an update that a server has for the machine.
+type Offer struct {
+	Version   string
+	CodeBases []string
+	Package   omaha.Package
+	SHA256    [32]byte // of the package
+
+	DisableBackoff bool
+	MaxFailures    int // of one address
+}
+
+// Signature tells offers apart, to count the attempts at each.
+func (o Offer) Signature() string {
+	sum := sha256.Sum256(fmt.Append(nil, o.CodeBases, o.Package.Size, o.Package.Name, o.SHA256, o.DisableBackoff))
+	return hex.EncodeToString(sum[:])
+}
+
+// Failure is an error with the code that a server is told.
+type Failure struct {
+	Code omaha.Code
+	Err  error
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+func fail(code omaha.Code, format string, args ...any) error {
+	return &Failure{code, fmt.Errorf(format, args...)}
+}
+
+// ReadOffer takes an answer apart. offer is nil if there is no update.
+func ReadOffer(r omaha.Response, app string) (offer *Offer, poll string, err error) {
+	a, ok := r.App(app)
+	if !ok || a.UpdateCheck == nil {
+		return nil, "", fail(omaha.CodeInvalidResponse, "reading the answer of the server: it has none for the application %s", app)
+	}
+	check := a.UpdateCheck
+	switch check.Status {
+	case omaha.NoUpdate:
+		return nil, check.PollInterval, nil
+	case omaha.OK:
+	default:
+		return nil, check.PollInterval, fail(omaha.CodeInvalidResponse, "reading the answer of the server: it refuses an update with %q (application: %q)", check.Status, a.Status)
+	}
+	o, err := readManifest(check)
+	return o, check.PollInterval, err
+}
+
+func readManifest(check *omaha.UpdateVerdict) (*Offer, error) {
+	bad := func(what string) (*Offer, error) {
+		return nil, fail(omaha.CodeInvalidResponse, "reading the answer of the server: the offer has %s", what)
+	}
+	if check.URLs == nil || len(check.URLs.URL) == 0 {
+		return bad("no address")
+	}
+	if len(check.Manifests) == 0 || len(check.Manifests[0].Packages) == 0 {
+		return bad("no package")
+	}
+	m := check.Manifests[0]
+	action, ok := m.Action(omaha.Postinstall)
+	if !ok || action.SHA256 == "" {
+		return bad("no digest of its package")
+	}
+	digest, err := omaha.Digest(action.SHA256, 32)
+	if err != nil {
+		return bad("a digest that is none: " + err.Error())
+	}
+	o := &Offer{Version: m.Version, Package: m.Packages[0], SHA256: [32]byte(digest), DisableBackoff: action.DisablePayloadBackoff == "true", MaxFailures: maxURLFaults}
+	if o.Package.Size <= 0 || o.Package.Name == "" {
+		return bad(fmt.Sprintf("a package %q of %d bytes", o.Package.Name, o.Package.Size))
+	}
+	if n, err := strconv.Atoi(action.MaxFailureCountPerURL); err == nil && n > 0 {
+		o.MaxFailures = n
+	}
+	for _, u := range check.URLs.URL {
+		o.CodeBases = append(o.CodeBases, u.CodeBase)
+	}
+	return o, nil
+}
