@@ -38,6 +38,12 @@ func applets() []applet {
 		{"ignition-apply", "apply a config's files and units in a container", runIgnitionApply},
 		{"ignition-rmcfg", "delete the config from where the platform keeps it", runIgnitionRmcfg},
 		{"report", "say what became of provisioning", runReport},
+		{"update-engine", "keep the system up to date (daemon)", runUpdateEngine},
+		{"cgpt", "show and change partitions and slots", runCgpt},
+		{"locksmithctl", "show and change the reboot lock", runLocksmithctl},
+		{"locksmithd", "reboot when an update waits for it (daemon)", runLocksmithd},
+		{"rootdev", "print the device of a file system", runRootdev},
+		{"update_engine_client", "ask and command update-engine", runUpdateEngineClient},
 	}
 }
 

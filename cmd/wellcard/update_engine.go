@@ -1,0 +1,191 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"wellcar.dev/internal/sys/command"
+	"wellcar.dev/internal/update"
+)
+
+// runUpdateEngine is the daemon that keeps the system up to date.
+func runUpdateEngine(ctx context.Context, args []string, _, errOut io.Writer) error {
+	f := flag.NewFlagSet("update-engine", flag.ContinueOnError)
+	f.SetOutput(errOut)
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("reaching the system bus: %w", err)
+	}
+	defer conn.Close()
+	s := update.NewService(machineName())
+	s.Logf = func(format string, args ...any) { fmt.Fprintf(errOut, format+"\n", args...) }
+	s.Notify = func(st update.Status) {
+		if err := update.Signal(conn, st); err != nil {
+			s.Logf("telling the bus: %v", err)
+		}
+	}
+	s.Prove = func(ctx context.Context) error { return proveSystem(ctx, s.Logf) }
+	s.Reboot = func() error {
+		_, err := command.Exec(context.WithoutCancel(ctx), command.Cmd{Path: "systemctl", Args: []string{"reboot"}})
+		return err
+	}
+	s.Announce = func(sentence string) {
+		if err := announce(ctx, sentence); err != nil {
+			s.Logf("%v", err)
+		}
+	}
+	s.Start()
+	if err := update.Export(conn, s); err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// machineName is as uname -m prints it.
+func machineName() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Machine[:])
+}
+
+// runUpdateEngineClient asks and commands the daemon.
+func runUpdateEngineClient(ctx context.Context, args []string, out, errOut io.Writer) error {
+	f := flag.NewFlagSet("update_engine_client", flag.ContinueOnError)
+	f.SetOutput(errOut)
+	status := f.Bool("status", false, "print the status")
+	check := f.Bool("check_for_update", false, "start a check and return")
+	now := f.Bool("update", false, "start an update and wait for its end")
+	reset := f.Bool("reset_status", false, "take back an update that waits for a reboot")
+	watch := f.Bool("watch_for_updates", false, "print each change of the status")
+	if err := parse(f, underscored(args)); err != nil {
+		return err
+	}
+	r, err := update.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	c := engineClient{r, out, errOut}
+	switch {
+	case *status:
+		return c.status(ctx)
+	case *reset:
+		c.note("Setting Update Engine status to idle ...")
+		return r.Reset(ctx)
+	case *check:
+		c.note("Initiating update check and install.")
+		return r.Attempt(ctx)
+	case *now:
+		return c.update(ctx)
+	case *watch:
+		c.note("Watching for status updates.")
+		return r.Watch(ctx, func(s update.Status) bool { fmt.Fprint(out, s.Text()); return false })
+	}
+	fmt.Fprintln(errOut, "update_engine_client: no command; try -status, -check_for_update, -update, -reset_status or -watch_for_updates")
+	return errUsage
+}
+
+// underscored accepts dashes within the names of flags.
+func underscored(args []string) []string {
+	var out []string
+	for _, a := range args {
+		name := strings.TrimLeft(a, "-")
+		dashes := a[:len(a)-len(name)]
+		if dashes != "" {
+			a = dashes + strings.ReplaceAll(name, "-", "_")
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+type engineClient struct {
+	r           *update.Remotely
+	out, errOut io.Writer
+}
+
+func (c engineClient) note(text string) { fmt.Fprintln(c.errOut, text) }
+
+func (c engineClient) status(ctx context.Context) error {
+	s, err := c.r.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the status: %w", err)
+	}
+	_, err = io.WriteString(c.out, s.Text())
+	return err
+}
+
+// update starts an update and prints the status at each turn.
+func (c engineClient) update(ctx context.Context) error {
+	c.note("Initiating update check and install.")
+	if s, err := c.r.Status(ctx); err != nil || s.Operation == update.NeedReboot {
+		if err == nil {
+			c.note("Update succeeded -- reboot needed.")
+		}
+		return err
+	}
+	if err := c.r.Attempt(ctx); err != nil {
+		return fmt.Errorf("starting the update: %w", err)
+	}
+	var last update.Status
+	shown := update.Operation("")
+	err := c.r.Watch(ctx, func(s update.Status) bool {
+		if s.Operation != shown {
+			fmt.Fprint(c.out, s.Text())
+		}
+		last, shown = s, s.Operation
+		return s.Operation == update.Idle || s.Operation == update.NeedReboot
+	})
+	if err != nil {
+		return err
+	}
+	if last.Operation == update.NeedReboot {
+		c.note("Update succeeded -- reboot needed.")
+		return nil
+	}
+	reason, err := c.r.LastError(ctx)
+	if err != nil {
+		return fmt.Errorf("asking why the check failed: %w", err)
+	}
+	if reason != "" {
+		return fmt.Errorf("the update failed: %s", reason)
+	}
+	c.note("No update available.")
+	return nil
+}
+
+// loginText is a part of the text at login.
+const loginText = "/run/flatcar/motd.d/update"
+
+// announce puts a sentence into the text at login.
+func announce(ctx context.Context, sentence string) error {
+	if err := os.MkdirAll(filepath.Dir(loginText), 0o755); err != nil {
+		return err
+	}
+	if sentence == "" {
+		if err := os.Remove(loginText); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	} else if err := os.WriteFile(loginText, []byte(sentence+"\n"), 0o644); err != nil {
+		return err
+	}
+	_, err := command.Exec(ctx, command.Cmd{Path: "/usr/lib/flatcar/issuegen"})
+	return err
+}
