@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/format/probe"
@@ -99,6 +100,22 @@ func (c Config) devices() (all []string) {
 func (c Config) UsesDisks() bool {
 	s := c.Ignition.Storage
 	return len(s.Disks)+len(s.Raid)+len(s.Luks)+len(s.Filesystems) > 0
+}
+
+// VirtualDisks are the disks of a virtual machine that is only thought of, as
+// `wellcar run` makes them: vda with the image, and blank ones of the sizes
+// (bytes) that follow the first.
+func VirtualDisks(sizes ...int64) (all []DiskFact) {
+	for i, size := range sizes {
+		name := fmt.Sprintf("/dev/vd%c", 'a'+i)
+		d := ImageDisk(name, size)
+		if i > 0 {
+			d = BlankDisk(name, size)
+			d.Also = []string{fmt.Sprintf("/dev/disk/by-id/virtio-disk%d", i)}
+		}
+		all = append(all, d)
+	}
+	return all
 }
 
 // BlankDisk is a disk of a machine that is only thought of.

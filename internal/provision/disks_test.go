@@ -162,6 +162,15 @@ func TestPlanForDisks(t *testing.T) {
 	}
 }
 
+func TestOtherNamesOfDisks(t *testing.T) {
+	p, problems := planned(t, `{"disks":[{"device":"/dev/disk/by-id/virtio-disk1","wipeTable":true,"partitions":[{"number":1}]}],
+ "filesystems":[{"device":"/dev/disk/by-id/virtio-disk1-part1","format":"ext4"}]}`, VirtualDisks(8*gib, gib)...)
+	want := []string{"partition disk /dev/disk/by-id/virtio-disk1 (new table, create 1 of 1022 MiB)", "make ext4 file system on /dev/disk/by-id/virtio-disk1-part1"}
+	if diff := cmp.Diff(want, summaries(p, StageDisks)); diff != "" || len(problems) > 0 {
+		t.Error(diff, problems)
+	}
+}
+
 func TestImpossibleDisksAreToldBefore(t *testing.T) {
 	busy := BlankDisk("/dev/vdb", gib)
 	busy.Use = "mounted on /data"

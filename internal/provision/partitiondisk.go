@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
@@ -110,7 +111,7 @@ func (b *builder) partitionDisk(p Path, d types.Disk) {
 
 func (b *builder) diskFact(device string) (DiskFact, bool) {
 	for _, f := range b.facts.Disks {
-		if f.Device == device {
+		if f.Device == device || slices.Contains(f.Also, device) {
 			return f, true
 		}
 	}

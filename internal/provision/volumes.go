@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -37,7 +38,9 @@ func newVolumes(facts []DiskFact) *volumes {
 // addDisk enters a disk and the partitions of a table on it.
 func (v *volumes) addDisk(d DiskFact, t gpt.Table) {
 	disk := &volume{node: d.Node, known: true, content: d.Content, use: d.Use}
-	v.byName[d.Device], v.byName[d.Node] = disk, disk
+	for _, name := range append([]string{d.Device, d.Node}, d.Also...) {
+		v.byName[name] = disk
+	}
 	v.nameContent(disk)
 	for _, p := range t.Partitions {
 		part := &volume{node: storage.PartitionNode(d.Node, p.Number), known: true}
@@ -50,8 +53,10 @@ func (v *volumes) addDisk(d DiskFact, t gpt.Table) {
 
 func (v *volumes) namePartition(d DiskFact, p gpt.Partition, part *volume) {
 	v.byName[part.node] = part
-	if d.Device != d.Node { // by-id and by-path names of partitions
-		v.byName[d.Device+"-part"+strings.TrimPrefix(part.node, d.Node)] = part
+	for _, name := range append([]string{d.Device}, d.Also...) {
+		if name != d.Node { // by-id and by-path names of partitions
+			v.byName[fmt.Sprintf("%s-part%d", name, p.Number)] = part
+		}
 	}
 	if p.Name != "" {
 		v.byName["/dev/disk/by-partlabel/"+p.Name] = part

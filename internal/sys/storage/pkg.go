@@ -19,6 +19,7 @@ import (
 // Disk is what was found on a block device.
 type Disk struct {
 	Device     string     // as it was asked for
+	Also       []string   // other names that are known
 	Node       string     // /dev/vda
 	Size       int64      // bytes
 	SectorSize int        // logical block size, bytes
