@@ -28,6 +28,7 @@ type boot struct {
 	oldFailure bool            // the last boot's reason is on the ESP
 	first      FirstBoot
 	rootGrew   bool // partition 9, by "disk"
+	openedROOT bool // partition 9 is encrypted, and was opened
 }
 
 // step is a named part of the boot. A step that has not ended at its limit is

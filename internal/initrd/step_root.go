@@ -234,11 +234,11 @@ func (b *boot) growRoot(ctx context.Context, m mount.Mount, dev blockdev.Device)
 	case "ext4":
 		err = b.growExt4(dev)
 	case "xfs":
-		if b.rootGrew && dev.Disk == b.disk.Name {
+		if b.rootGrew && b.onROOT(dev) {
 			err = b.command(ctx, 0, "/usr/sbin/xfs_growfs", sysroot)
 		}
 	case "btrfs":
-		if b.rootGrew && dev.Disk == b.disk.Name {
+		if b.rootGrew && b.onROOT(dev) {
 			err = b.command(ctx, 0, "/usr/bin/btrfs", "filesystem", "resize", "max", sysroot)
 		}
 	}
@@ -247,8 +247,14 @@ func (b *boot) growRoot(ctx context.Context, m mount.Mount, dev blockdev.Device)
 	}
 }
 
+// onROOT tells whether a device is partition 9 of the system's disk, or the
+// encrypted volume on it.
+func (b *boot) onROOT(dev blockdev.Device) bool {
+	return dev.Disk == b.disk.Name && dev.Partition == layout.Root || dev.IsDisk() && b.openedROOT
+}
+
 func (b *boot) growExt4(dev blockdev.Device) error {
-	if dev.Disk != b.disk.Name || dev.Partition != layout.Root {
+	if !b.onROOT(dev) {
 		return nil
 	}
 	head, err := b.head(dev.Path)
@@ -259,7 +265,11 @@ func (b *boot) growExt4(dev blockdev.Device) error {
 	if err != nil {
 		return err
 	}
-	now, _ := partition(devices, dev.Disk, dev.Partition)
+	i := slices.IndexFunc(devices, func(d blockdev.Device) bool { return d.Name == dev.Name })
+	if i < 0 {
+		return fmt.Errorf("%s has gone", dev.Name)
+	}
+	now := devices[i]
 	if now.Size-ext4Size(head) < worthGrowing {
 		return nil
 	}

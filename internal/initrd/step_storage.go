@@ -83,6 +83,8 @@ func (b *boot) tryRoot(ctx context.Context, members *string, degraded bool) (Roo
 	if err := b.openRoot(ctx, plan.Volume); err != nil {
 		return RootPlan{Refused: true}, err
 	}
+	dev := plan.Volume.Device
+	b.openedROOT = dev.Disk == b.disk.Name && dev.Partition == layout.Root
 	if volumes, err = b.volumes(); err != nil {
 		return RootPlan{Refused: true}, err
 	}
