@@ -43,6 +43,12 @@ var earlyMounts = []mount.Mount{
 	{Source: "tmpfs", Target: "/run", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=0755,size=20%"},
 }
 
+// deviceLinks are what the kernel leaves to others to make in /dev; shells
+// need them for <(...).
+var deviceLinks = map[string]string{
+	"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2",
+}
+
 // inits are the programs to become, the first that exists.
 var inits = []string{"/usr/lib/systemd/systemd", "/sbin/init"}
 
@@ -67,6 +73,11 @@ func prepare() (kmsg.Log, error) {
 	for _, m := range earlyMounts {
 		if err := m.Mount(); err != nil {
 			return kmsg.Log{}, err
+		}
+	}
+	for name, target := range deviceLinks {
+		if err := os.Symlink(target, name); err != nil && !errors.Is(err, os.ErrExist) {
+			return kmsg.Log{}, fmt.Errorf("preparing /dev: %w", err)
 		}
 	}
 	// Without this the kernel drops all but ten lines in five seconds. It wants
