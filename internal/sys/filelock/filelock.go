@@ -27,3 +27,16 @@ func Try(f *os.File) error {
 		}
 	}
 }
+
+// Lock takes the only lock of an open file, and waits for it.
+func Lock(f *os.File) error {
+	for {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err {
+		case nil:
+			return nil
+		case syscall.EINTR:
+		default:
+			return fmt.Errorf("locking %s: %w", f.Name(), err)
+		}
+	}
+}
