@@ -194,10 +194,14 @@ func post(ctx context.Context, url string, body []byte) error {
 	return nil
 }
 
-// tellCloud says to a cloud that wants to know it what became of a stage.
+// tellCloud says to a cloud that wants to know it what became of a stage. The
+// last stage that writes files names the machine.
 func (p *provisioning) tellCloud(s provision.Stage, failure error) {
 	env := p.env(s == provision.StageFetchOffline)
 	if err := platform.Tell(context.Background(), p.platform, env, string(s), failure); err != nil {
 		p.say("telling the cloud: %v", err)
+	}
+	if s == provision.StageFiles && failure == nil {
+		p.nameMachine()
 	}
 }

@@ -37,6 +37,9 @@ func applets() []applet {
 		{"ignition", "carry out one stage, with the command line of Ignition", runIgnition},
 		{"ignition-apply", "apply a config's files and units in a container", runIgnitionApply},
 		{"ignition-rmcfg", "delete the config from where the platform keeps it", runIgnitionRmcfg},
+		{"coreos-metadata", "ask the cloud for attributes, host name and SSH keys", runMetadata},
+		{"afterburn", "the same as coreos-metadata", runMetadata},
+		{"update-ssh-keys", "keep the SSH keys of a user in named sets", runSSHKeys},
 		{"report", "say what became of provisioning", runReport},
 		{"update-engine", "keep the system up to date (daemon)", runUpdateEngine},
 		{"cgpt", "show and change partitions and slots", runCgpt},
@@ -102,7 +105,7 @@ func find(name string) *applet {
 func help(w io.Writer) {
 	fmt.Fprint(w, "Usage: wellcard APPLET [FLAG...]\n\nApplets:\n")
 	for _, a := range applets() {
-		fmt.Fprintf(w, "  %-14s %s\n", a.name, a.usage)
+		fmt.Fprintf(w, "  %-15s %s\n", a.name, a.usage)
 	}
 	fmt.Fprint(w, "\nwellcard APPLET --help lists the flags of one.\n")
 }
