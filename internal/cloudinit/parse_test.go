@@ -44,7 +44,7 @@ func TestParseEveryKey(t *testing.T) {
 			CoreOS: CoreOS{
 				Units: []Unit{
 					{Name: "app.service", Enable: true, Command: "start", Content: "[Service]\nExecStart=/bin/true\n"},
-					{Name: "etcd2.service", Mask: true, Runtime: true, DropIns: []DropIn{{"10-a.conf", "[Service]\n"}}},
+					{Name: "old.service", Mask: true, Runtime: true, DropIns: []DropIn{{"10-a.conf", "[Service]\n"}}},
 				},
 				Update:    Update{"etcd-lock", "stable", "https://example.com/"},
 				OEM:       OEM{"x", "X", "1", "https://x/", "https://x/bugs"},

@@ -11,7 +11,7 @@
 // machine through what it is handed in Machine.
 //
 //	data, problems := cloudinit.Parse("user_data", text, cloudinit.Values{})
-//	err := data.Apply(ctx, machine)
+//	err := data.Apply(ctx, machine, cloudinit.Facts{})
 package cloudinit
 
 import (
