@@ -21,10 +21,11 @@ var strata = map[string][]string{
 	"internal/layout":  {"internal/format"},
 	"internal/release": {"internal/format"},
 	"internal/slot":    {"internal/format"},
+	"internal/report":  {"internal/format"},
 	"internal/sys":     {"internal/format", "internal/sys"},
 }
 
-var facts = []string{"internal/format", "internal/sys", "internal/lock", "internal/layout", "internal/release", "internal/slot"}
+var facts = []string{"internal/format", "internal/sys", "internal/lock", "internal/layout", "internal/release", "internal/slot", "internal/report"}
 
 // Engines may import facts and their own subpackages, not each other.
 var engines = []string{"internal/archive", "internal/image", "internal/initrd", "internal/provision", "internal/update", "internal/server", "internal/qemu", "internal/page", "internal/cloudinit", "internal/metadata", "internal/sshkeys"}

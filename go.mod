@@ -19,6 +19,8 @@ require (
 
 require github.com/godbus/dbus/v5 v5.1.0
 
+require rsc.io/qr v0.2.0
+
 require (
 	github.com/ajeddeloh/go-json v0.0.0-20200220154158-5ae607161559 // indirect
 	github.com/alecthomas/units v0.0.0-20210208195552-ff826a37aa15 // indirect
