@@ -24,6 +24,8 @@ import (
 
 // provisioning is one run of the applet.
 type provisioning struct {
+	reporter
+
 	root, platform, config, oem, record string
 	planOnly, sync, oemGiven            bool
 	stages                              stageList
@@ -132,6 +134,7 @@ var errPlanned = errors.New("planned")
 
 func (p *provisioning) run(ctx context.Context) error {
 	s := p.session()
+	p.listen(s)
 	stages := p.stages
 	if len(stages) > 0 {
 		s.Files = p.files

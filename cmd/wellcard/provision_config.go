@@ -123,6 +123,7 @@ func (p *provisioning) resumeRecord() {
 		var rec *provision.Record
 		if rec, err = provision.DecodeRecord(data); err == nil {
 			p.rec = *rec
+			err = p.loadTexts()
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -140,6 +141,9 @@ func (p *provisioning) saveRecord() error {
 	}
 	if err == nil {
 		err = os.WriteFile(p.record, data, 0o644)
+	}
+	if err == nil {
+		err = p.leaveReport()
 	}
 	if err != nil {
 		return fmt.Errorf("recording the outcome: %w", err)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"wellcar.dev/internal/report"
 )
 
 // RecordFile is where the record of the last provisioning is.
@@ -22,6 +24,8 @@ type Record struct {
 	Problems   Report         `json:"problems,omitempty"`
 	Failure    *Failure       `json:"failure,omitempty"`
 	DurationUS int64          `json:"duration_us"`
+
+	Texts map[string]string `json:"-"` // the user's own, by name
 }
 
 // RecordedStep is a step and its outcome.
@@ -30,6 +34,7 @@ type RecordedStep struct {
 	Stage      Stage    `json:"stage"`
 	At         Position `json:"at,omitzero"`
 	Describe   string   `json:"describe"`
+	Did        string   `json:"did,omitempty"` // the same as a report, if it was done
 	Outcome    Outcome  `json:"outcome"`
 	DurationUS int64    `json:"duration_us"`
 	Error      string   `json:"error,omitempty"`
@@ -39,6 +44,22 @@ type RecordedStep struct {
 type Failure struct {
 	Sentence string   `json:"sentence"` // with the position, if known
 	At       Position `json:"at,omitzero"`
+	Excerpt  []Line   `json:"excerpt,omitempty"` // the user's lines around At
+}
+
+// Line is a line of a text, counted from 1.
+type Line struct {
+	Number int    `json:"number"`
+	Text   string `json:"text"`
+}
+
+// Text makes a text known that positions may lie in, so that a failure can
+// show its lines.
+func (r *Record) Text(name string, data []byte) {
+	if r.Texts == nil {
+		r.Texts = map[string]string{}
+	}
+	r.Texts[name] = string(data)
 }
 
 // Begin records a plan before its first step. Steps that an earlier process
@@ -64,6 +85,9 @@ func recorded(s Step) RecordedStep {
 func (r *Record) Step(i int, s Step, result StepResult) {
 	out := recorded(s)
 	out.Outcome, out.DurationUS = result.Outcome, result.Duration.Microseconds()
+	if result.Outcome == Done {
+		out.Did = s.Action.Summary().Done()
+	}
 	if result.Err != nil {
 		out.Error = result.Err.Error()
 	}
@@ -79,19 +103,51 @@ func (r *Record) End(err error, took time.Duration) {
 	}
 	r.Failure = &Failure{Sentence: err.Error()}
 	var step *StepError
-	var report Report
+	var problems Report
 	switch {
 	case errors.As(err, &step):
 		r.Failure.At = step.Step.At
-	case errors.As(err, &report):
-		r.Problems = report
-		for _, p := range report {
+	case errors.As(err, &problems):
+		r.Problems = problems
+		for _, p := range problems {
 			if p.Severity == Error {
 				r.Failure.At = p.Position
 				break
 			}
 		}
 	}
+	for _, l := range report.Excerpt(r.Texts[r.Failure.At.File], r.Failure.At.Line) {
+		r.Failure.Excerpt = append(r.Failure.Excerpt, Line(l))
+	}
+}
+
+// Report is the record in short, for a screen and for the next boot.
+func (r *Record) Report(boot string) report.Report {
+	out := report.Report{Phase: "provision", Boot: boot, Took: time.Duration(r.DurationUS) * time.Microsecond}
+	if r.Provided || r.Failure != nil {
+		out.Source = r.Source
+	}
+	for _, s := range r.Steps {
+		switch s.Outcome {
+		case Done:
+			out.Done++
+			out.Last = append(out.Last, s.Did)
+		case Kept:
+			out.Kept++
+		case Pending:
+			out.Pending++
+		}
+	}
+	if f := r.Failure; f != nil {
+		out.Failed, out.Sentence, out.At = true, f.Sentence, f.At.String()
+		out.Mark, out.Column = f.At.Line, f.At.Column
+		for _, l := range f.Excerpt {
+			out.Excerpt = append(out.Excerpt, report.Line(l))
+		}
+		return out.Bound()
+	}
+	out.Sentence = out.Short()
+	return out.Bound()
 }
 
 // Encode is the record as JSON.
