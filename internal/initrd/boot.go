@@ -21,6 +21,7 @@ type boot struct {
 	opts    Options
 	modules *loader
 	phases  []Phase
+	at      string // name of the step under way
 
 	slot       Slot            // set by "usr"
 	disk       blockdev.Device // the one that slot is on
@@ -70,6 +71,7 @@ func Run(m Machine) {
 
 func (b *boot) boot() error {
 	for _, s := range steps {
+		b.at = s.name
 		phase := Phase{Name: s.name, Start: b.m.Now()}
 		err := b.guarded(s.name, s.limit, func(ctx context.Context) error { return s.run(b, ctx) })
 		phase.End = b.m.Now()

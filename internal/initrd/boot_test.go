@@ -22,7 +22,9 @@ import (
 	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/layout"
+	"wellcar.dev/internal/report"
 	"wellcar.dev/internal/sys/blockdev"
+	"wellcar.dev/internal/sys/console"
 	"wellcar.dev/internal/sys/dm"
 	"wellcar.dev/internal/sys/kmsg"
 	"wellcar.dev/internal/sys/mount"
@@ -45,6 +47,7 @@ type fake struct {
 	mu   sync.Mutex
 	done []string // what was done, in order
 	logs []string
+	page []string // of a failure
 }
 
 // ended stops a boot where the real machine would not return.
@@ -134,6 +137,11 @@ func (f *fake) log(level kmsg.Level, format string, args ...any) {
 	f.logs = append(f.logs, fmt.Sprintf(format, args...))
 }
 
+func (f *fake) show(_ context.Context, page func(console.Size) []string) error {
+	f.page = page(console.Size{Width: 80})
+	return nil
+}
+
 // table is what is on the disk now.
 func (f *fake) table() gpt.Table {
 	r, err := os.Open(f.disk)
@@ -194,7 +202,7 @@ func (f *fake) run(ctx context.Context, line func(string), name string, args ...
 
 func (f *fake) machine() Machine {
 	return Machine{
-		Root: f.root, Log: f.log, Quote: func(tag, line string) { f.log(kmsg.Info, "%s: %s", tag, line) }, Now: func() time.Duration { return time.Second }, GUID: func() gpt.GUID { return gpt.GUID{0xaa} },
+		Root: f.root, Log: f.log, Show: f.show, Quote: func(tag, line string) { f.log(kmsg.Info, "%s: %s", tag, line) }, Now: func() time.Duration { return time.Second }, GUID: func() gpt.GUID { return gpt.GUID{0xaa} },
 		Mount: func(m mount.Mount) error {
 			f.did("mount %v", m)
 			return os.MkdirAll(filepath.Join(f.root, m.Target), 0o755)
@@ -357,6 +365,35 @@ func TestFailureIsToldToTheNextBoot(t *testing.T) {
 	saved, err := os.ReadFile(filepath.Join(f.root, espDir, lastFailure))
 	if err != nil || string(saved) != "provisioning: wrong\n" {
 		t.Errorf("saved %q, %v", saved, err)
+	}
+	stored, err := os.ReadFile(filepath.Join(f.root, espDir, lastReport))
+	if want := `"sentence":"provisioning: wrong"`; err != nil || !strings.Contains(string(stored), want) {
+		t.Errorf("stored %s, %v", stored, err)
+	}
+}
+
+func TestFailureHasAPage(t *testing.T) {
+	early := newFake(t, "root=UUID=none")
+	early.boot(nil)
+	f := newFake(t, "")
+	f.status, f.output = 1, "c.bu:5:3: cannot write file /x: no"
+	left := report.Report{Failed: true, Phase: "provision", Sentence: f.output, Done: 3, Mark: 5, Column: 3,
+		Excerpt: []report.Line{{Number: 5, Text: "  - path: /x"}}}
+	put(t, f.root, map[string]string{"run/wellcar/report": string(left.Encode()), "usr/lib/os-release": "VERSION_ID=\"1.2.3\"\n"})
+	f.boot(nil)
+	for _, c := range []struct {
+		page  []string
+		wants []string
+	}{
+		{early.page, []string{"WELLCAR: THE BOOT FAILED (root)", "no root file system UUID=none", "Rebooting in 5m0s", "█▀"}},
+		{f.page, []string{"WELLCAR: PROVISIONING FAILED, version 1.2.3", "c.bu:5:3: cannot write", "> 5 |   - path: /x", "    |   ^", "3 steps done"}},
+	} {
+		text := strings.Join(c.page, "\n")
+		for _, want := range c.wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
 	}
 }
 

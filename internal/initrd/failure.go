@@ -10,45 +10,113 @@ import (
 	"strings"
 	"time"
 
+	"wellcar.dev/internal/report"
+	"wellcar.dev/internal/sys/console"
 	"wellcar.dev/internal/sys/kmsg"
 	"wellcar.dev/internal/sys/mount"
 )
 
-// lastFailure is the file that carries the reason of a failure to the next
-// boot: on the EFI system partition, and from the next boot on below /run.
-const lastFailure = "wellcar/last-failure"
+// lastFailure and lastReport are the files that carry the reason of a failure
+// to the next boot, in one sentence and as JSON: on the EFI system partition,
+// and from the next boot on below /run.
+const (
+	lastFailure = "wellcar/last-failure"
+	lastReport  = "wellcar/last-report.json"
+)
 
-// saveLimit bounds the attempt to save the reason.
-const saveLimit = 15 * time.Second
+// Limits of what a failed boot does before it reboots.
+const (
+	saveLimit = 15 * time.Second
+	showLimit = 5 * time.Second
+)
 
 // fail ends a boot that cannot go on: it reports, saves the reason, and does
 // as the policy says. It does not return.
 func (b *boot) fail(err error) {
 	sentence := strings.Join(strings.Fields(err.Error()), " ")
 	b.m.Log(kmsg.Critical, "BOOT FAILED: %s", sentence)
-	saved := b.guarded("saving the reason", saveLimit, func(context.Context) error { return b.saveFailure(sentence) })
+	policy := b.opts.OnFailure
+	next := policy.next()
+	b.m.Log(kmsg.Critical, "%s", next)
+	told := b.failureReport(sentence)
+	told.Next = []string{strings.ToUpper(next[:1]) + next[1:] + "."}
+	b.show(told)
+	saved := b.guarded("saving the reason", saveLimit, func(context.Context) error { return b.saveFailure(sentence, told) })
 	if saved != nil {
 		b.m.Log(kmsg.Warning, "the reason is not kept for the next boot: %v", saved)
 	}
-	policy := b.opts.OnFailure
 	if policy.Shell {
-		b.m.Log(kmsg.Critical, "starting a shell as wellcar.emergency= asks for; the machine reboots when it ends")
 		if err := b.m.Shell(); err == nil {
 			policy.Wait = 0
 		} else {
 			b.m.Log(kmsg.Critical, "no shell: %v", err)
 			policy.Wait = failureWait
+			b.m.Log(kmsg.Critical, "rebooting in %v", policy.Wait)
 		}
 	}
 	if policy.Wait > 0 {
-		b.m.Log(kmsg.Critical, "rebooting in %v", policy.Wait)
 		b.m.Wait(policy.Wait)
 	}
 	b.m.Log(kmsg.Critical, "rebooting")
 	b.m.Reboot()
 }
 
-func (b *boot) saveFailure(sentence string) error {
+// next says what follows, as a line of the log.
+func (p Policy) next() string {
+	switch {
+	case p.Shell:
+		return "starting a shell as wellcar.emergency= asks for; the machine reboots when it ends"
+	case p.Wait > 0:
+		return fmt.Sprintf("rebooting in %v, so that the other system gets its turn", p.Wait)
+	}
+	return "rebooting at once as wellcar.emergency= asks for"
+}
+
+// show draws the page. A console that does not take it has the log.
+func (b *boot) show(r report.Report) {
+	err := b.guarded("showing the failure", showLimit, func(ctx context.Context) error {
+		return b.m.Show(ctx, func(s console.Size) []string { return report.Page(r, report.Screen(s)) })
+	})
+	if err != nil {
+		b.m.Log(kmsg.Warning, "%v", err)
+	}
+}
+
+// failureReport is what the failing step left to tell, else the sentence.
+func (b *boot) failureReport(sentence string) report.Report {
+	r := report.Report{Failed: true, Phase: b.at, Sentence: sentence}
+	if left, ok := b.provisionReport(); ok && left.Failed && strings.Contains(sentence, strings.Join(strings.Fields(left.Sentence), " ")) {
+		r = left
+	}
+	r.Boot = b.fileText("/proc/sys/kernel/random/boot_id")
+	for line := range strings.Lines(b.fileText(usrDir + "/lib/os-release")) {
+		if version, ok := strings.CutPrefix(line, "VERSION_ID="); ok {
+			r.System = strings.Trim(strings.TrimSpace(version), `"`)
+		}
+	}
+	return r
+}
+
+// provisionReport is what the provisioning of this boot left.
+func (b *boot) provisionReport() (report.Report, bool) {
+	text := b.fileText(report.File)
+	if text == "" {
+		return report.Report{}, false
+	}
+	r, err := report.Decode([]byte(text))
+	if err != nil {
+		b.m.Log(kmsg.Warning, "%v", err)
+	}
+	return r, err == nil
+}
+
+// fileText is a file's text, "" if it cannot be read.
+func (b *boot) fileText(name string) string {
+	text, _ := os.ReadFile(b.m.path(name))
+	return strings.TrimSuffix(string(text), "\n")
+}
+
+func (b *boot) saveFailure(sentence string, r report.Report) error {
 	if b.esp.Path == "" {
 		return fmt.Errorf("the EFI system partition was not found yet")
 	}
@@ -57,7 +125,10 @@ func (b *boot) saveFailure(sentence string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		return os.WriteFile(path, []byte(sentence+"\n"), 0o644)
+		if err := os.WriteFile(path, []byte(sentence+"\n"), 0o644); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, lastReport), r.JSON(), 0o644)
 	})
 }
 

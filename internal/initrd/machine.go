@@ -10,6 +10,7 @@ import (
 
 	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/sys/blockdev"
+	"wellcar.dev/internal/sys/console"
 	"wellcar.dev/internal/sys/dm"
 	"wellcar.dev/internal/sys/kmsg"
 	"wellcar.dev/internal/sys/mount"
@@ -27,8 +28,10 @@ type Machine struct {
 
 	Log   func(level kmsg.Level, format string, args ...any)
 	Quote func(tag, line string) // logs what another program said, under its name
-	Now   func() time.Duration   // since the kernel's start
-	GUID  func() gpt.GUID        // random
+	// Show draws a page on every console; page makes it for the size of one.
+	Show func(ctx context.Context, page func(console.Size) []string) error
+	Now  func() time.Duration // since the kernel's start
+	GUID func() gpt.GUID      // random
 
 	Mount   func(mount.Mount) error
 	Unmount func(target string) error

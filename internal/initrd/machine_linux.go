@@ -15,6 +15,7 @@ import (
 
 	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/sys/blockdev"
+	"wellcar.dev/internal/sys/console"
 	"wellcar.dev/internal/sys/dm"
 	"wellcar.dev/internal/sys/kmod"
 	"wellcar.dev/internal/sys/kmsg"
@@ -127,6 +128,7 @@ func thisMachine(log kmsg.Log, commands Commands) (Machine, error) {
 	return Machine{
 		Root: "/", Log: consoleLog{log, tag, os.Stdout}.Printf,
 		Quote: func(tag, line string) { consoleLog{log.As(tag), tag, os.Stdout}.Printf(kmsg.Info, "%s", line) },
+		Show:  console.Draw,
 		Now:   sinceStart, GUID: randomGUID,
 		Mount: mount.Mount.Mount, Unmount: mount.Unmount,
 		LoadModule: modules.Load, Modaliases: modaliases, Events: events.Wait,

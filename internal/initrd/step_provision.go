@@ -85,6 +85,9 @@ func (b *boot) provision(ctx context.Context) error {
 		if err := b.stages(ctx, "mount,files,umount"); err != nil {
 			return err
 		}
+		if r, ok := b.provisionReport(); ok {
+			b.m.Log(kmsg.Info, "%s", r.Short())
+		}
 	}
 	if !b.first.Unflag && !b.oldFailure {
 		return nil
@@ -96,7 +99,7 @@ func (b *boot) provision(ctx context.Context) error {
 }
 
 func (b *boot) tidyESP(dir string) error {
-	doomed := []string{lastFailure}
+	doomed := []string{lastFailure, lastReport}
 	if b.first.Unflag {
 		doomed = append(doomed, layout.FirstBootFlags...)
 	}

@@ -78,6 +78,11 @@ func (b *boot) lookAtESP() (flag bool, err error) {
 	}
 	b.oldFailure = true
 	b.m.Log(kmsg.Warning, "the boot before this one failed: %s", strings.TrimSpace(string(reason)))
+	if report, err := files.ReadFile(lastReport); err == nil {
+		if err := os.WriteFile(b.m.path("/run/"+lastReport), report, 0o644); err != nil {
+			return flag, err
+		}
+	}
 	return flag, os.WriteFile(b.m.path("/run/"+lastFailure), reason, 0o644)
 }
 
