@@ -47,6 +47,8 @@ func applets() []applet {
 		{"locksmithd", "reboot when an update waits for it (daemon)", runLocksmithd},
 		{"rootdev", "print the device of a file system", runRootdev},
 		{"update_engine_client", "ask and command update-engine", runUpdateEngineClient},
+		{"apply", "change the machine to another config", runApply},
+		{"drift", "list what was changed by hand", runDrift},
 	}
 }
 

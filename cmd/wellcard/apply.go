@@ -1,0 +1,375 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"wellcar.dev/internal/provision"
+	"wellcar.dev/internal/provision/daytwo"
+	"wellcar.dev/internal/sys/rootfs"
+)
+
+// undoUnit is the transient timer that undoes what nobody confirms.
+const undoUnit = "wellcar-undo"
+
+const applyHelp = `Changes this machine to another config, without provisioning it again:
+
+  wellcard apply NEW.ign --plan     show what would change
+  wellcard apply NEW.ign --try 5m   change it; after 5 minutes it is undone ...
+  wellcard apply --confirm          ... unless confirmed
+  wellcard apply --undo             undo now, also what was confirmed
+  wellcard apply NEW.ign            change it for good
+
+What people changed by hand since stays, or is a conflict where the new config
+changes it too. A reboot undoes what is not confirmed.
+
+`
+
+// applying is one run of the applet.
+type applying struct {
+	root, file                                 string
+	plan, confirm, undo, boot, expired, asJSON bool
+	try                                        time.Duration
+	allow                                      daytwo.Allow
+	out                                        io.Writer
+	target                                     provision.Target
+}
+
+func runApply(ctx context.Context, args []string, out, errOut io.Writer) error {
+	a := &applying{out: out}
+	f := flag.NewFlagSet("apply", flag.ContinueOnError)
+	f.SetOutput(errOut)
+	f.StringVar(&a.root, "root", "/", "`directory` that is the machine's root")
+	f.BoolVar(&a.plan, "plan", false, "show what would change, and do nothing")
+	f.DurationVar(&a.try, "try", 0, "undo the change after this `time` unless it is confirmed")
+	f.BoolVar(&a.confirm, "confirm", false, "keep the change that is being tried")
+	f.BoolVar(&a.undo, "undo", false, "undo the last change")
+	f.BoolVar(&a.boot, "boot", false, "with --undo: the machine starts; undo only what nobody confirmed")
+	f.BoolVar(&a.expired, "expired", false, "with --undo: the time is over; undo only what nobody confirmed")
+	f.BoolVar(&a.allow.Force, "force", false, "replace what people changed by hand")
+	f.BoolVar(&a.allow.Reboot, "allow-reboot", false, "also change what needs a reboot")
+	f.BoolVar(&a.allow.Wipe, "allow-wipe", false, "also change what can destroy data")
+	f.BoolVar(&a.asJSON, "json", false, "print the plan as JSON")
+	f.Usage = func() { fmt.Fprint(errOut, applyHelp); f.PrintDefaults() }
+	words, err := parseWords(f, args)
+	if err == nil {
+		err = a.usage(words, errOut)
+	}
+	if err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+// parseWords reads flags before and after other words.
+func parseWords(f *flag.FlagSet, args []string) (words []string, err error) {
+	for {
+		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		} else if err != nil {
+			return nil, errUsage
+		}
+		if f.NArg() == 0 {
+			return words, nil
+		}
+		words, args = append(words, f.Arg(0)), f.Args()[1:]
+	}
+}
+
+func (a *applying) usage(words []string, errOut io.Writer) error {
+	want := 1
+	if a.confirm || a.undo {
+		want = 0
+	}
+	if len(words) != want || a.confirm && a.undo || a.try < 0 || a.plan && a.try > 0 {
+		fmt.Fprintln(errOut, "apply: give a config with --plan, --try TIME or nothing, or --confirm or --undo without one")
+		return errUsage
+	}
+	if want == 1 {
+		a.file = words[0]
+	}
+	return nil
+}
+
+func (a *applying) run(ctx context.Context) error {
+	root, err := rootfs.Open(a.root, rootfs.Options{})
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	a.target = provision.Target{Files: root, Run: root.Run}
+	switch {
+	case a.confirm:
+		return a.runConfirm(ctx)
+	case a.undo:
+		return a.runUndo(ctx)
+	}
+	return a.runChange(ctx)
+}
+
+func (a *applying) runConfirm(ctx context.Context) error {
+	if err := daytwo.Confirm(a.target.Files); err != nil {
+		return err
+	}
+	a.stopTimer(ctx)
+	a.say("confirmed")
+	return nil
+}
+
+func (a *applying) runUndo(ctx context.Context) error {
+	j, err := daytwo.LoadJournal(a.target.Files)
+	onlyTried := a.boot || a.expired
+	if errors.Is(err, fs.ErrNotExist) || err == nil && onlyTried && j.Phase == daytwo.Applied {
+		if onlyTried {
+			return nil
+		}
+		return errors.New("there is nothing to undo")
+	}
+	if err != nil {
+		return err
+	}
+	if err := daytwo.Undo(ctx, a.target, j, !a.boot); err != nil {
+		return err
+	}
+	a.say("undone: %d paths are as they were", len(j.Saved))
+	if a.boot {
+		_, err := a.target.Run(ctx, "/usr/bin/systemctl", "start", "--no-block", "default.target")
+		return err
+	}
+	if !a.expired {
+		a.stopTimer(ctx)
+	}
+	return nil
+}
+
+func (a *applying) runChange(ctx context.Context) error {
+	config, err := a.load()
+	if err != nil {
+		return err
+	}
+	plan, full, err := a.compare(ctx, config)
+	if err != nil {
+		return err
+	}
+	if a.plan {
+		return a.show(plan)
+	}
+	if plan.Empty() {
+		a.say("nothing to change")
+		return nil
+	}
+	if err := a.refuse(plan); err != nil {
+		return err
+	}
+	if err := a.apply(ctx, plan, config, full); err != nil {
+		return err
+	}
+	for _, c := range plan.Changes {
+		a.say("%s", c)
+	}
+	if a.try > 0 {
+		a.say("undone in %s unless confirmed: wellcard apply --confirm", a.try)
+	}
+	return nil
+}
+
+// refuse tells everything that stands in the way.
+func (a *applying) refuse(p daytwo.Plan) error {
+	allow := a.allow
+	if a.try > 0 { // they could not be undone
+		allow.Reboot, allow.Wipe = false, false
+	}
+	err := p.Refuse(allow)
+	if report := (provision.Report)(nil); errors.As(err, &report) && len(report) > 1 {
+		for _, problem := range report {
+			a.say("%s", problem)
+		}
+	}
+	return err
+}
+
+func (a *applying) apply(ctx context.Context, p daytwo.Plan, c provision.Config, full provision.Plan) error {
+	text, err := json.Marshal(c.Ignition)
+	if err != nil {
+		return err
+	}
+	places, err := json.Marshal(c.Places())
+	if err != nil {
+		return err
+	}
+	if a.try > 0 {
+		if err := a.startTimer(ctx); err != nil {
+			return err
+		}
+	}
+	if err := daytwo.Apply(ctx, a.target, p, daytwo.Config{JSON: text, Places: places}, a.try > 0); err != nil {
+		if a.try > 0 && !errors.Is(err, daytwo.ErrTrying) {
+			a.stopTimer(ctx)
+		}
+		return err
+	}
+	return a.otherStages(ctx, p, full)
+}
+
+// otherStages carries out what was allowed by a flag.
+func (a *applying) otherStages(ctx context.Context, p daytwo.Plan, full provision.Plan) error {
+	needs := map[daytwo.Need]bool{}
+	for _, c := range p.Changes {
+		needs[c.Need] = c.Need != ""
+	}
+	var stages []provision.Stage
+	if needs[daytwo.NeedReboot] {
+		stages = append(stages, provision.StageKargs)
+	}
+	if needs[daytwo.NeedWipe] {
+		stages = append(stages, provision.StageDisks)
+	}
+	if len(stages) == 0 {
+		return nil
+	}
+	return provision.ApplyStages(ctx, full, a.target, stages...)
+}
+
+// load reads the new config.
+func (a *applying) load() (provision.Config, error) {
+	data, err := os.ReadFile(a.file)
+	if err != nil {
+		return provision.Config{}, fmt.Errorf("reading the config: %w", err)
+	}
+	c, report := provision.Load(a.file, data, provision.LoadOptions{})
+	if err := report.Err(); err != nil {
+		return c, err
+	}
+	for _, w := range report {
+		a.say("%s", w)
+	}
+	c, more := c.Render(context.Background(), nil)
+	return c.WithoutReferences(), more.Err()
+}
+
+// compare makes the plan of a change, and the one that a first boot would have.
+func (a *applying) compare(ctx context.Context, config provision.Config) (daytwo.Plan, provision.Plan, error) {
+	applied, _, err := loadApplied(a.target)
+	if err != nil {
+		return daytwo.Plan{}, provision.Plan{}, err
+	}
+	old, _, err := stateOf(ctx, a.target, applied)
+	if err != nil {
+		return daytwo.Plan{}, provision.Plan{}, err
+	}
+	new, full, err := stateOf(ctx, a.target, config)
+	if err != nil {
+		return daytwo.Plan{}, provision.Plan{}, err
+	}
+	facts, err := daytwo.Gather(ctx, a.target, old, new)
+	if err != nil {
+		return daytwo.Plan{}, provision.Plan{}, err
+	}
+	return daytwo.Diff(old, new, facts), full, nil
+}
+
+// loadApplied reads the config that the machine was made from. A machine
+// without one was made from none.
+func loadApplied(t provision.Target) (provision.Config, bool, error) {
+	data, err := t.Files.ReadFile(daytwo.ConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return provision.Empty(daytwo.ConfigFile), false, nil
+	}
+	if err != nil {
+		return provision.Config{}, false, err
+	}
+	var places provision.Places
+	text, err := t.Files.ReadFile(daytwo.PlacesFile)
+	if err == nil {
+		err = json.Unmarshal(text, &places)
+	}
+	if err != nil {
+		return provision.Config{}, false, fmt.Errorf("reading the places of the applied config: %w", err)
+	}
+	c, err := provision.Cached(data, places, true)
+	return c, true, err
+}
+
+// stateOf plans for a machine that has none of the config's accounts yet.
+func stateOf(ctx context.Context, t provision.Target, c provision.Config) (daytwo.State, provision.Plan, error) {
+	plan, err := c.Plan(provision.DefaultFacts())
+	if err != nil {
+		return daytwo.State{}, plan, err
+	}
+	accounts := map[string]provision.Account{}
+	for _, u := range c.Ignition.Passwd.Users {
+		a, ok, err := t.User(ctx, u.Name)
+		if err != nil {
+			return daytwo.State{}, plan, fmt.Errorf("looking up the user %s: %w", u.Name, err)
+		}
+		if ok {
+			accounts[u.Name] = a
+		}
+	}
+	return daytwo.StateOf(plan, accounts), plan, nil
+}
+
+func (a *applying) show(p daytwo.Plan) error {
+	if a.asJSON {
+		return json.NewEncoder(a.out).Encode(p)
+	}
+	if p.Empty() && len(p.Kept) == 0 {
+		_, err := fmt.Fprintln(a.out, "Nothing to change.")
+		return err
+	}
+	var lines []placed
+	for _, c := range append(p.Changes, p.Kept...) {
+		lines = append(lines, placed{c.At.String(), c.String()})
+	}
+	return writePlaced(a.out, lines)
+}
+
+// placed is a line about a place.
+type placed struct{ at, text string }
+
+func writePlaced(w io.Writer, lines []placed) error {
+	width := 0
+	for _, l := range lines {
+		width = max(width, len([]rune(l.at)))
+	}
+	var b strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&b, "%-*s  %s\n", width, l.at, l.text)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// startTimer sees to it that the change is undone even if this program, and
+// the shell it runs in, are gone by then.
+func (a *applying) startTimer(ctx context.Context) error {
+	if j, err := daytwo.LoadJournal(a.target.Files); err == nil && j.Phase != daytwo.Applied {
+		return daytwo.ErrTrying
+	}
+	a.stopTimer(ctx)
+	_, err := a.target.Run(ctx, "/usr/bin/systemd-run", "--quiet", "--collect", "--unit="+undoUnit,
+		fmt.Sprintf("--on-active=%dms", a.try.Milliseconds()), "--timer-property=AccuracySec=100ms",
+		"/usr/bin/wellcard", "apply", "--undo", "--expired")
+	if err != nil {
+		return fmt.Errorf("starting the timer that undoes the change: %w", err)
+	}
+	return nil
+}
+
+func (a *applying) stopTimer(ctx context.Context) {
+	_, _ = a.target.Run(ctx, "/usr/bin/systemctl", "stop", undoUnit+".timer") // it may have ended
+}
+
+func (a *applying) say(format string, args ...any) {
+	fmt.Fprintf(a.out, "apply: "+format+"\n", args...)
+}

@@ -1,0 +1,206 @@
+package daytwo
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/provision"
+)
+
+// state is what a config wants.
+func state(t *testing.T, body string) State {
+	t.Helper()
+	c, report := provision.Load("c.ign", []byte(`{"ignition":{"version":"3.4.0"}`+body+`}`), provision.LoadOptions{})
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Plan(provision.DefaultFacts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return StateOf(p, nil)
+}
+
+// made are the facts of a machine that is as a state wants it.
+func made(s State) Facts {
+	f := Facts{Nodes: map[string]Node{}, Shipped: map[string]bool{}, Units: map[string]UnitState{}, Groups: map[string]int{"core": 500},
+		Users: map[string]provision.Account{"root": {Name: "root"}, "core": {Name: "core", UID: 500, GID: 500}}}
+	for p, i := range s.Items {
+		n := Node{Kind: i.Kind, Perm: 0o644, Sum: i.Sum, Target: i.Target}
+		if i.Kind == Directory {
+			n.Perm = 0o755
+		}
+		if i.Mode != nil {
+			n.Perm = uint32(*i.Mode)
+		}
+		if i.User.Name == "core" {
+			n.UID = 500
+		}
+		if i.Kind == HardLink {
+			n.Kind, n.Target = File, ""
+		}
+		f.Nodes[p] = n
+	}
+	for u, on := range s.Units {
+		f.Units[u] = UnitState{Enabled: map[bool]string{true: "enabled", false: "disabled"}[on], Active: on}
+	}
+	for name := range s.Users {
+		if _, ok := f.Users[name]; !ok {
+			f.Users[name] = provision.Account{Name: name, UID: 1000, GID: 1000, Home: "/home/" + name, Shell: "/bin/bash"}
+		}
+	}
+	for name := range s.Groups {
+		f.Groups[name] = 1000
+	}
+	return f
+}
+
+const (
+	fileA  = `{"path":"/etc/a","contents":{"source":"data:,a"}}`
+	fileA2 = `{"path":"/etc/a","contents":{"source":"data:,aa"}}`
+	fileB  = `{"path":"/etc/b","mode":384,"contents":{"source":"data:,b"}}`
+	unitU  = `{"name":"u.service","enabled":true,"contents":"[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"}`
+	unitU2 = `{"name":"u.service","enabled":true,"contents":"[Service]\nExecStart=/bin/false\n[Install]\nWantedBy=multi-user.target\n"}`
+)
+
+func storage(kind string, entries ...string) string {
+	return `,"storage":{"` + kind + `":[` + strings.Join(entries, ",") + `]}`
+}
+
+func units(entries ...string) string {
+	return `,"systemd":{"units":[` + strings.Join(entries, ",") + `]}`
+}
+
+func users(entries ...string) string {
+	return `,"passwd":{"users":[` + strings.Join(entries, ",") + `]}`
+}
+
+func TestDiff(t *testing.T) {
+	by := func(path string, edit func(*Node)) func(*Facts) {
+		return func(f *Facts) {
+			n := f.Nodes[path]
+			edit(&n)
+			f.Nodes[path] = n
+		}
+	}
+	human := by("/etc/a", func(n *Node) { n.Sum = "x" })
+	gone := by("/etc/a", func(n *Node) { *n = Node{} })
+	for name, c := range map[string]struct {
+		old, new string
+		change   func(*Facts)
+		want     []string
+	}{
+		"nothing":           {storage("files", fileA), storage("files", fileA), nil, nil},
+		"added":             {storage("files", fileA), storage("files", fileA, fileB), nil, []string{"add file /etc/b (1 byte, sha256 3e23e816)"}},
+		"changed":           {storage("files", fileA), storage("files", fileA2), nil, []string{"change file /etc/a (content)"}},
+		"removed":           {storage("files", fileA, fileB), storage("files", fileB), nil, []string{"remove file /etc/a"}},
+		"removed, shipped":  {storage("files", fileA), "", func(f *Facts) { f.Shipped["/etc/a"] = true }, []string{"remove file /etc/a (the image's own comes back)"}},
+		"removed, is gone":  {storage("files", fileA), "", gone, nil},
+		"mode":              {storage("files", fileA), storage("files", strings.Replace(fileA, `"path"`, `"mode":448,"path"`, 1)), nil, []string{"change file /etc/a (mode 0644 instead of 0700)"}},
+		"owner":             {storage("files", fileA), storage("files", strings.Replace(fileA, `"path"`, `"user":{"name":"core"},"path"`, 1)), nil, []string{"change file /etc/a (owner 0 instead of 500)"}},
+		"by hand, same":     {storage("files", fileA), storage("files", fileA), human, []string{"kept: keep file /etc/a (changed by hand: content)"}},
+		"by hand, changed":  {storage("files", fileA), storage("files", fileA2), human, []string{"change file /etc/a (content); CONFLICT: changed by hand since: content"}},
+		"by hand, removed":  {storage("files", fileA), "", human, []string{"remove file /etc/a; CONFLICT: changed by hand since: content"}},
+		"by hand, gone":     {storage("files", fileA), storage("files", fileA2), gone, []string{"change file /etc/a (missing); CONFLICT: changed by hand since: missing"}},
+		"by hand, as new":   {storage("files", fileA), storage("files", fileA2), by("/etc/a", func(n *Node) { n.Sum = sum([]byte("aa")) }), nil},
+		"stranger":          {"", storage("files", fileA), human, []string{"change file /etc/a (content); CONFLICT: there is a file already that no config made"}},
+		"stranger, over":    {"", storage("files", strings.Replace(fileA, `"path"`, `"overwrite":true,"path"`, 1)), human, []string{"change file /etc/a (content)"}},
+		"dir in the way":    {"", storage("files", fileA), by("/etc/a", func(n *Node) { n.Kind = Directory }), []string{"change file /etc/a (a directory); CONFLICT: there is a directory already that no config made; needs a wipe"}},
+		"link":              {storage("links", `{"path":"/l","target":"/a"}`), storage("links", `{"path":"/l","target":"/b"}`), nil, []string{"change link /l (leads to /a)"}},
+		"directory":         {"", storage("directories", `{"path":"/d"}`), by("/d", func(n *Node) { *n = Node{} }), []string{"add directory /d"}},
+		"directory, there":  {"", storage("directories", `{"path":"/d"}`), nil, nil},
+		"unit added":        {"", units(unitU), func(f *Facts) { f.Nodes = map[string]Node{}; f.Units = map[string]UnitState{} }, []string{"add presets /etc/systemd/system-preset/20-ignition.preset (17 bytes, sha256 bcfb103a)", "add unit u.service (67 bytes, sha256 673338b2)", "change unit u.service (enable and start)"}},
+		"unit changed":      {units(unitU), units(unitU2), nil, []string{"change unit u.service (content)", "restart u.service"}},
+		"unit removed":      {units(unitU), "", nil, []string{"remove presets /etc/systemd/system-preset/20-ignition.preset", "remove unit u.service", "change unit u.service (disable and stop)"}},
+		"unit by hand":      {units(unitU), units(unitU), func(f *Facts) { f.Units["u.service"] = UnitState{Enabled: "disabled"} }, []string{"kept: keep unit u.service (by hand it is disabled)"}},
+		"mask":              {"", units(`{"name":"x.service","mask":true}`), by("/etc/systemd/system/x.service", func(n *Node) { *n = Node{} }), []string{"add mask of unit x.service (to /dev/null)"}},
+		"user added":        {"", users(`{"name":"bob"}`), func(f *Facts) { delete(f.Users, "bob") }, []string{"add user bob"}},
+		"user changed":      {users(`{"name":"bob"}`), users(`{"name":"bob","shell":"/bin/sh"}`), nil, []string{"change user bob"}},
+		"password changed":  {users(`{"name":"bob","passwordHash":"a"}`), users(`{"name":"bob","passwordHash":"b"}`), nil, []string{"change user bob"}},
+		"user removed":      {users(`{"name":"bob"}`), "", nil, []string{"remove user bob (the home directory stays)"}},
+		"core stays":        {users(`{"name":"core","groups":["wheel"]}`), "", nil, nil},
+		"keys":              {users(`{"name":"core","sshAuthorizedKeys":["k1"]}`), users(`{"name":"core","sshAuthorizedKeys":["k1","k2"]}`), nil, []string{"change SSH keys of core (content)"}},
+		"append, new":       {"", storage("files", `{"path":"/x","append":[{"source":"data:,a"}]}`), by("/x", func(n *Node) { *n = Node{Kind: File} }), nil},
+		"instances":         {units(`{"name":"e@a.service","enabled":true}`), units(`{"name":"e@a.service","enabled":true},{"name":"e@b.service","enabled":true}`), func(f *Facts) { delete(f.Units, "e@b.service") }, []string{"change presets /etc/systemd/system-preset/20-ignition.preset (content)", "change unit e@b.service (enable and start)"}},
+		"hard link":         {"", storage("links", `{"path":"/h","target":"/a","hard":true}`), by("/h", func(n *Node) { *n = Node{} }), []string{"add hard link /h (to /a)"}},
+		"fetched, same":     {storage("files", `{"path":"/f","contents":{"source":"https://x/1"}}`), storage("files", `{"path":"/f","contents":{"source":"https://x/1"}}`), nil, nil},
+		"fetched, changed":  {storage("files", `{"path":"/f","contents":{"source":"https://x/1"}}`), storage("files", `{"path":"/f","contents":{"source":"https://x/2"}}`), nil, []string{"change file /f (content)"}},
+		"two by hand, mode": {storage("files", fileA), storage("files", fileA), by("/etc/a", func(n *Node) { n.Perm, n.UID = 0o600, 7 }), []string{"kept: keep file /etc/a (changed by hand: mode 0600 instead of 0644, owner 7 instead of 0)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, new := state(t, c.old), state(t, c.new)
+			f := made(old)
+			if c.old == "" {
+				f = made(new)
+			}
+			for p := range new.Items {
+				if _, ok := f.Nodes[p]; !ok {
+					f.Nodes[p] = Node{}
+				}
+			}
+			if c.change != nil {
+				c.change(&f)
+			}
+			p := Diff(old, new, f)
+			var got []string
+			for _, ch := range p.Changes {
+				got = append(got, ch.String())
+			}
+			for _, ch := range p.Kept {
+				got = append(got, "kept: "+ch.String())
+			}
+			for _, u := range p.restart {
+				got = append(got, "restart "+u)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	p := Plan{Changes: []Change{
+		{Op: Alter, What: "file", Name: "/a", Conflict: "changed by hand since: content", At: provision.Position{File: "c", Line: 3}},
+		{Op: Add, What: "partition", Name: "x", Need: NeedWipe},
+		{Op: Add, What: "argument", Name: "y", Need: NeedReboot},
+	}}
+	for _, c := range []struct {
+		allow Allow
+		want  string
+	}{
+		{Allow{}, "c:3: file /a: changed by hand since: content; give --force to replace it, or take the change into the config (and 2 more)"},
+		{Allow{Force: true}, "partition x: this can destroy data; give --allow-wipe, and the next boot provisions the disks again (and 1 more)"},
+		{Allow{Force: true, Wipe: true}, "argument y: this needs a reboot; give --allow-reboot"},
+		{Allow{true, true, true}, "<nil>"},
+	} {
+		if got := fmt.Sprint(p.Refuse(c.allow)); got != c.want {
+			t.Errorf("%+v: %s", c.allow, got)
+		}
+	}
+}
+
+func TestDrift(t *testing.T) {
+	s := state(t, storage("files", fileA, fileB)+units(unitU)+users(`{"name":"bob","uid":1000,"shell":"/bin/bash"}`))
+	f := made(s)
+	if d := Drift(s, f); len(d) > 0 {
+		t.Errorf("an untouched machine: %v", d)
+	}
+	f.Nodes["/etc/a"] = Node{Kind: File, Sum: "x", Perm: 0o644}
+	f.Nodes["/etc/b"] = Node{}
+	f.Units["u.service"] = UnitState{Enabled: "masked"}
+	bob := f.Users["bob"]
+	bob.Shell = "/bin/zsh"
+	f.Users["bob"] = bob
+	var got []string
+	for _, d := range Drift(s, f) {
+		got = append(got, d.String())
+	}
+	want := []string{"user bob: shell /bin/zsh instead of /bin/bash", "file /etc/a: content", "file /etc/b: missing", "unit u.service: masked instead of enabled"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
