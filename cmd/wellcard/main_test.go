@@ -78,11 +78,11 @@ func TestProvisionAndReport(t *testing.T) {
 func TestStagesInSeparateProcesses(t *testing.T) {
 	dir := t.TempDir()
 	root, record := filepath.Join(dir, "root"), filepath.Join(dir, "provision.json")
-	if err := os.Mkdir(root, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(root, "there"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "c.ign")
-	text := "{\"ignition\":{\"version\":\"3.4.0\"},\n\"storage\":{\"files\":[{\"path\":\"/f\",\"contents\":{\"source\":\"data:,x\"}},\n{\"path\":\"/f/g\"}]}}"
+	text := "{\"ignition\":{\"version\":\"3.4.0\"},\n\"storage\":{\"files\":[{\"path\":\"/f\",\"contents\":{\"source\":\"data:,x\"}},\n{\"path\":\"/there\"}]}}"
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestStagesInSeparateProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, errOut := stages("mount,files,umount")
-	if want := config + ":3:1: cannot keep or create file /f/g"; code != 1 || !strings.Contains(errOut, want) {
+	if want := config + ":3:1: cannot keep or create file /there"; code != 1 || !strings.Contains(errOut, want) {
 		t.Errorf("%d %s", code, errOut)
 	}
 	if _, out, _ := call("wellcard", "report", "--record", record); !strings.Contains(out, "/f") {

@@ -227,8 +227,6 @@ func TestApplyRefuses(t *testing.T) {
 		"hard link to none":   {`"links":[{"path":"/h","target":"/none","hard":true}]`, "c.ign:1:53: cannot make hard link /h: stat /none: no such file or directory"},
 		"hard link to dir":    {`"links":[{"path":"/h","target":"/d","hard":true}]`, "c.ign:1:53: cannot make hard link /h: /d is a directory, and hard links lead to files only"},
 		"hard link on file":   {`"links":[{"path":"/f","target":"/d/x","hard":true}]`, "c.ign:1:53: cannot make hard link /f: there is a file already; set overwrite to replace it"},
-		"no such owner":       {`"files":[{"path":"/n","user":{"name":"nemo"}}]`, "c.ign:1:53: cannot keep or create file /n: there is no user nemo"},
-		"no such group":       {`"files":[{"path":"/n","group":{"name":"nemo"}}]`, "c.ign:1:53: cannot keep or create file /n: there is no group nemo"},
 		"one place, two ways": {`"files":[{"path":"/d/n"},{"path":"/alias/n"}]`, "c.ign:1:69: cannot keep or create file /alias/n: through links it is the same path as /d/n (c.ign:1:53), /d/n"},
 		"below a file":        {`"files":[{"path":"/f/x"}]`, "c.ign:1:53: cannot keep or create file /f/x: stat /f/x: not a directory"},
 	} {

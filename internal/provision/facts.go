@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -11,7 +12,9 @@ type Facts struct {
 	Platform string
 	Users    map[string]Account // that exist, by name
 	Groups   map[string]int     // ids of those that exist, by name
-	Disks    []DiskFact         // that the config names, as they are before the first step; those that are not known are missing
+	// UsrReadOnly tells whether nothing can be written below /usr.
+	UsrReadOnly bool
+	Disks       []DiskFact // that the config names, as they are before the first step; those that are not known are missing
 }
 
 // Account is a user of the machine.
@@ -23,16 +26,13 @@ type Account struct {
 	Shell string
 }
 
-// DefaultFacts describe a machine that has never started: the accounts that
-// people refer to.
+// DefaultFacts describe a machine that has never started.
 func DefaultFacts() Facts {
-	return Facts{
-		Users: map[string]Account{
-			"root": {"root", 0, 0, "/root", "/bin/bash"},
-			"core": {"core", 500, 500, "/home/core", "/bin/bash"},
-		},
-		Groups: map[string]int{"root": 0, "wheel": 10, "sudo": 150, "docker": 233, "core": 500},
+	f := Facts{Users: make(map[string]Account, len(imageUsers)), Groups: maps.Clone(imageGroups), UsrReadOnly: true}
+	for _, a := range imageUsers {
+		f.Users[a.Name] = a
 	}
+	return f
 }
 
 // Gather finds the facts that a config needs on a target.
@@ -40,19 +40,23 @@ func Gather(ctx context.Context, c Config, t Target) (Facts, error) {
 	f := Facts{Users: map[string]Account{}, Groups: map[string]int{}}
 	m := &machine{Target: t}
 	c, _ = c.Render(ctx, nil) // what stands in the way is told by Plan
-	for _, u := range c.Ignition.Passwd.Users {
-		if a, ok, err := m.user(ctx, u.Name); err != nil {
+	users, groups := c.accountNames()
+	for _, name := range users {
+		if a, ok, err := m.user(ctx, name); err != nil {
 			return f, err
 		} else if ok {
-			f.Users[u.Name] = a
+			f.Users[name] = a
 		}
 	}
-	for _, g := range c.Ignition.Passwd.Groups {
-		if id, ok, err := m.group(ctx, g.Name); err != nil {
+	for _, name := range groups {
+		if id, ok, err := m.group(ctx, name); err != nil {
 			return f, err
 		} else if ok {
-			f.Groups[g.Name] = id
+			f.Groups[name] = id
 		}
+	}
+	if files, ok := t.Files.(interface{ ReadOnly(name string) bool }); ok {
+		f.UsrReadOnly = files.ReadOnly("/usr")
 	}
 	return f, nil
 }

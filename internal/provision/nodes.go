@@ -174,6 +174,7 @@ func (b *builder) nodes() {
 	sort.SliceStable(entries, func(i, j int) bool {
 		return nodeBefore(entries[i].main, entries[j].main, entries[i].main.node().Path, entries[j].main.node().Path)
 	})
+	b.checkNesting(entries)
 	for _, e := range entries {
 		b.checkPlace(e)
 		b.add(StageFiles, e.at, e.main)
@@ -234,9 +235,10 @@ func (b *builder) checkPlace(e entry) {
 			b.warn(e.at.with("path"), dir+" is mounted over when the system starts, so this is not seen", "use another folder, or a tmpfiles.d entry")
 		}
 	}
-	if strings.HasPrefix(name, "/usr/") && !strings.HasPrefix(name, "/usr/share/oem/") {
-		b.warn(e.at.with("path"), "/usr is read-only on the machine, so this will fail", "use /etc, /opt or /var")
+	if b.facts.UsrReadOnly && strings.HasPrefix(name, "/usr/") && !strings.HasPrefix(name, "/usr/share/oem/") && !b.onFilesystem(name) {
+		b.fail(e.at.with("path"), "/usr is read-only on the machine", "use /etc, /opt or /var")
 	}
+	b.checkOwner(e)
 }
 
 // onFilesystem tells whether a path lies on a file system that the config

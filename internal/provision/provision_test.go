@@ -103,7 +103,7 @@ func TestBroken(t *testing.T) {
 		"unknown key":   {v + ` "storage":{"files":[{"path":"/x","moed":1}]}}`, `c.ign:2:35: warning: file /x: the key moed is not known here and is ignored; check its spelling and indentation, and the version of the config`},
 		"no install":    {v + ` "systemd":{"units":[{"name":"a.service","enabled":true,"contents":"[Unit]"}]}}`, `c.ign:2:68: warning: unit a.service: it is enabled, but has no [Install] section, so nothing would start it; add [Install] with WantedBy=multi-user.target`},
 		"special bits":  {v + ` "storage":{"files":[{"path":"/x","mode":2541}]}}`, `c.ign:2:42: warning: file /x: setuid, setgid and sticky bits are ignored before spec 3.6.0; raise the version, or drop the bits`},
-		"read-only":     {v + ` "storage":{"files":[{"path":"/usr/x"}]}}`, `c.ign:2:30: warning: file /usr/x: /usr is read-only on the machine, so this will fail; use /etc, /opt or /var`},
+		"read-only":     {v + ` "storage":{"files":[{"path":"/usr/x"}]}}`, `c.ign:2:30: file /usr/x: /usr is read-only on the machine; use /etc, /opt or /var`},
 		"butane":        {"variant: flatcar\nversion: 1.1.0\n", `c.ign:1:1: this is Butane, which a machine does not read; translate it to Ignition JSON first: wellcar config FILE`},
 		"prose":         {"hello", `c.ign:1:1: the text is no Ignition config, no Butane, no Container Linux Config and no cloud-config; begin Ignition JSON with {"ignition": {"version": "3.4.0"}}, Butane with variant: flatcar`},
 		"old yaml":      {"systemd:\n  units: []\n", `c.ign:1:1: this is a Container Linux Config, which a machine does not read; translate it to Ignition JSON first: wellcar config FILE`},

@@ -275,9 +275,9 @@ func TestFailureUndoes(t *testing.T) {
 	h := newHost(t)
 	h.first()
 	before := h.tree()
-	bad := `,"storage":{"files":[` + fileA2 + `,{"path":"/etc/z","user":{"name":"nobody-here"},"contents":{"source":"data:,c"}}]}`
+	bad := `,"storage":{"files":[` + fileA2 + `,{"path":"/etc/z","user":{"name":"messagebus"},"contents":{"source":"data:,c"}}]}`
 	err := Apply(h.Context(), h.t, h.plan(first, bad), Config{}, false)
-	const want = "c.ign:1:104: cannot add file /etc/z: there is no user nobody-here; everything is as it was"
+	const want = "c.ign:1:104: cannot add file /etc/z: there is no user messagebus; everything is as it was"
 	if err == nil || err.Error() != want {
 		t.Error(err)
 	}

@@ -188,3 +188,15 @@ func (r *Root) follow(name string) (string, error) {
 	}
 	return done, nil
 }
+
+// ReadOnly tells whether the file system that a name is on is mounted
+// read-only.
+func (r *Root) ReadOnly(name string) bool {
+	fd, err := r.open(name, unix.O_PATH, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Statfs_t
+	return unix.Fstatfs(fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
+}
