@@ -25,6 +25,10 @@ are replaced, what becomes of the units, the downloads with their size and
 whether their hash is right, restarts, and warnings of known traps. Nothing is
 changed. CONFIG is what "wellcar config" takes.
 
+With --disk, the partitions of those disks come too, before and after, and
+what they cannot hold is an error: vda with the image, then vdb, vdc, ... unless
+named.
+
 Downloads are fetched to look at them, unless --offline. The image is the built
 one, out/wellcar.img, or --image; of it, contents.txt beside it is read.`
 
@@ -36,6 +40,7 @@ type planOptions struct {
 	sourceFlags
 	offline bool
 	schema  bool
+	disks   []string
 }
 
 func planCommand(a *app) *cobra.Command {
@@ -45,6 +50,7 @@ func planCommand(a *app) *cobra.Command {
 		Short: "Show what a first boot would do with a config",
 		Long:  planLong,
 		Example: `  wellcar plan examples/hello.bu
+  wellcar plan node.bu --disk 20G --disk /dev/sdb=100G
   wellcar plan --offline --json node.ign | jq '.problem // empty'`,
 		Args: func(c *cobra.Command, args []string) error {
 			if o.schema {
@@ -55,6 +61,7 @@ func planCommand(a *app) *cobra.Command {
 	}
 	o.add(c.Flags())
 	c.Flags().BoolVar(&o.offline, "offline", false, "fetch nothing: downloads are not checked")
+	c.Flags().StringArrayVar(&o.disks, "disk", nil, "disk of the machine, [NAME=]SIZE such as 10G: the first has the image, further ones are empty (repeatable)")
 	c.Flags().BoolVar(&o.schema, "schema", false, "print the JSON Schema of a plan")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if o.schema {
@@ -77,7 +84,11 @@ func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
 	if s.cloud != nil {
 		return a.show.cloudPlan(s)
 	}
-	p, report := preparePlan(ctx, s.config, contents, o)
+	disks, err := parseDisks(o.disks)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	p, report := preparePlan(ctx, s.config, contents, o, disks)
 	if err := a.show.problems(name, report); err != nil {
 		return err
 	}
@@ -92,7 +103,7 @@ func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
 }
 
 // preparePlan makes the plan of a config and looks at what it means.
-func preparePlan(ctx context.Context, c provision.Config, contents *preview.Image, o *planOptions) (*preview.Preview, provision.Report) {
+func preparePlan(ctx context.Context, c provision.Config, contents *preview.Image, o *planOptions, disks []provision.DiskFact) (*preview.Preview, provision.Report) {
 	client := fetch.New(fetch.Options{Platform: o.platform, Offline: o.offline, Total: fetchTimeout})
 	defer client.Close()
 	rendered, report := c.Render(ctx, client)
@@ -103,7 +114,7 @@ func preparePlan(ctx context.Context, c provision.Config, contents *preview.Imag
 		return nil, report
 	}
 	facts := provision.DefaultFacts()
-	facts.Platform = o.platform
+	facts.Platform, facts.Disks = o.platform, disks
 	plan, err := rendered.Plan(facts)
 	var failed provision.Report
 	if errors.As(err, &failed) {

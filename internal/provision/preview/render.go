@@ -14,6 +14,7 @@ func (p *Preview) Render() string {
 	steps.Warnings = nil
 	b.WriteString(provision.Render(steps))
 	section(&b, "Files of the image that are replaced", p.replacedRows())
+	section(&b, "Partitions", p.partitionRows())
 	section(&b, "Units", p.unitRows())
 	section(&b, "Downloads", p.downloadRows())
 	section(&b, "Reboots", p.rebootRows())
