@@ -184,7 +184,7 @@ func TestImpossibleDisksAreToldBefore(t *testing.T) {
 		fact    DiskFact
 		want    string
 	}{
-		"too large":     {fmt.Sprintf(one, 5000), BlankDisk("/dev/vdb", gib), "error storage.disks[0].partitions[0].sizeMiB: disk /dev/vdb: partition 1 ends at 5001 MiB, but the disk has 1024 MiB; at most 1022 MiB fit there"},
+		"too large":     {fmt.Sprintf(one, 5000), BlankDisk("/dev/vdb", gib), "error storage.disks[0].partitions[0].sizeMiB: disk /dev/vdb: partition 1 needs 5000 MiB, but the largest free block has 1022 MiB"},
 		"in use":        {fmt.Sprintf(one, 5), busy, "error storage.disks[0].device: disk /dev/vdb: /dev/vdb is mounted on /data"},
 		"MBR":           {fmt.Sprintf(one, 5), mbr, "error storage.disks[0].device: disk /dev/vdb: /dev/vdb has an MBR partition table"},
 		"/usr":          {`{"disks":[{"device":"/dev/vda","partitions":[{"number":3,"shouldExist":false,"wipePartitionEntry":true}]}]}`, ImageDisk("/dev/vda", 8*gib), "error storage.disks[0].partitions[0]: disk /dev/vda: partition 3 cannot be changed: it is used by /dev/mapper/usr"},
@@ -344,7 +344,7 @@ func TestPartitionsAreDecidedOnTheDiskAsItIs(t *testing.T) {
 		t.Error(diff)
 	}
 	err := applied(t, f, `{"disks":[{"device":"/dev/vdb","partitions":[{"number":1,"sizeMiB":9000}]}]}`)
-	if want := "c.ign:1:110: cannot partition disk /dev/vdb: partition 1 ends at 9001 MiB, but the disk has 1024 MiB; at most 1022 MiB fit there; make it smaller, or take a larger disk"; err == nil || err.Error() != want {
+	if want := "c.ign:1:110: cannot partition disk /dev/vdb: partition 1 needs 9000 MiB, but the largest free block has 1022 MiB; make it smaller, make room by deleting a partition, or take a larger disk"; err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}
 }

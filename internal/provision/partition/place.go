@@ -96,8 +96,12 @@ func (x *decision) fits(i int, p gpt.Partition) bool {
 }
 
 func (x *decision) tooLarge(i int, p gpt.Partition) {
-	field := "sizeMiB"
-	if w := x.wants[i]; p.First > x.Table.LastUsable() || w.Size == nil || *w.Size == 0 {
+	field, w := "sizeMiB", x.wants[i]
+	if last, taken := x.blockEnd(p.First); w.startChosen() && taken == "" {
+		x.needs(i, p, last-p.First+1)
+		return
+	}
+	if p.First > x.Table.LastUsable() || w.Size == nil || *w.Size == 0 {
 		field = "startMiB"
 	}
 	room := "nothing is free behind its start"
@@ -108,17 +112,25 @@ func (x *decision) tooLarge(i int, p gpt.Partition) {
 		x.size(p.Last+1), x.size(x.Table.Sectors), room)
 }
 
+// needs reports that a block is too small.
+func (x *decision) needs(i int, p gpt.Partition, free uint64) {
+	x.fault(i, "sizeMiB", "make it smaller, make room by deleting a partition, or take a larger disk",
+		"needs %s, but the largest free block has %s", x.size(p.Sectors()), x.size(free))
+}
+
+// startChosen tells whether the start is left to the rules.
+func (w Want) startChosen() bool { return w.Start == nil || *w.Start == 0 }
+
 func (x *decision) overlap(i int, p, other gpt.Partition) {
 	w := x.wants[i]
-	whose, chosen := "", w.Start == nil || *w.Start == 0
+	whose := ""
 	if j, ours := x.owner[other.Number]; ours {
 		whose = x.name(j)
 	} else {
 		whose = "existing " + x.describe(other)
 	}
-	if chosen && p.First < other.First {
-		x.fault(i, "sizeMiB", "make it smaller, make room by deleting a partition, or take a larger disk",
-			"needs %s, but the largest free block has %s", x.size(p.Sectors()), x.size(other.First-p.First))
+	if w.startChosen() && p.First < other.First {
+		x.needs(i, p, other.First-p.First)
 		return
 	}
 	x.fault(i, "startMiB", "move or shrink one of the two", "(%s to %s) overlaps %s (%s to %s)",
