@@ -168,7 +168,7 @@ func (b *boot) mountPlan(ctx context.Context, plan RootPlan) error {
 		return b.m.Mount(mount.Mount{Source: "root", Target: sysroot, Type: "tmpfs", Flags: flags, Data: join(data, "mode=0755")})
 	}
 	dev := plan.Volume.Device
-	m := mount.Mount{Source: dev.Path, Target: sysroot, Type: plan.Volume.Info.Type, Flags: flags, Data: data}
+	m := mount.Mount{Source: b.named(dev), Target: sysroot, Type: plan.Volume.Info.Type, Flags: flags, Data: data}
 	if plan.Create {
 		if !b.first.Run {
 			b.m.Log(kmsg.Warning, "there is no root file system: making a new one on %s; the configuration is applied only on a first boot (flatcar.first_boot=1)", dev.Name)

@@ -240,6 +240,25 @@ func (b *boot) held(d blockdev.Device) bool {
 	return err == nil && len(holders) > 0
 }
 
+// named is the node of a device under the name that device-mapper has for it,
+// which is what administrators expect to see mounted.
+func (b *boot) named(d blockdev.Device) string {
+	path := "/dev/mapper/" + b.mapperName(d)
+	if _, err := os.Stat(b.m.path(path)); err != nil || b.mapperName(d) == "" {
+		return d.Path
+	}
+	return path
+}
+
+// mapperName is empty for other devices than device-mapper's.
+func (b *boot) mapperName(d blockdev.Device) string {
+	text, err := os.ReadFile(b.m.path(filepath.Join("/sys/class/block", d.Name, "dm/name")))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
 // tellUdev leaves records of the device-mapper devices that were made before
 // udev runs, without which it takes them for ones that are not set up yet.
 func (b *boot) tellUdev() {
@@ -248,10 +267,9 @@ func (b *boot) tellUdev() {
 		return
 	}
 	for _, d := range devices {
-		text, err := os.ReadFile(b.m.path(filepath.Join("/sys/class/block", d.Name, "dm/name")))
-		name := strings.TrimSpace(string(text))
+		name := b.mapperName(d)
 		var major, minor uint32
-		if _, scanned := fmt.Sscanf(d.Number, "%d:%d", &major, &minor); err != nil || scanned != nil || name == usrDevice {
+		if _, err := fmt.Sscanf(d.Number, "%d:%d", &major, &minor); err != nil || name == "" || name == usrDevice {
 			continue
 		}
 		file, content := dm.Device{Name: name, Major: major, Minor: minor}.UdevRecord()
