@@ -47,13 +47,17 @@ func (a *CreateUser) do(ctx context.Context, m *machine) (Outcome, error) {
 			return Failed, err
 		}
 	}
-	_, err := m.run(ctx, useradd, append(a.createFlags(), a.Name)...)
-	return Done, err
+	if _, err := m.run(ctx, useradd, append(a.createFlags(), a.Name)...); err != nil {
+		return Failed, err
+	}
+	return Done, m.giveMountPoints(ctx, a.Name)
 }
 
 func (a *ModifyUser) do(ctx context.Context, m *machine) (Outcome, error) {
-	_, err := m.run(ctx, usermod, append(a.modifyFlags(), a.Name)...)
-	return Done, err
+	if _, err := m.run(ctx, usermod, append(a.modifyFlags(), a.Name)...); err != nil {
+		return Failed, err
+	}
+	return Done, m.giveMountPoints(ctx, a.Name)
 }
 
 func (a *RemoveUser) do(ctx context.Context, m *machine) (Outcome, error) {

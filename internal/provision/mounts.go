@@ -131,6 +131,30 @@ func (m *machine) mountPoint(name string) error {
 	return nil
 }
 
+// giveMountPoints gives the directories that the mount stage made in a user's
+// home to the user.
+func (m *machine) giveMountPoints(ctx context.Context, name string) error {
+	if len(m.State.NotatedDirectories) == 0 {
+		return nil
+	}
+	u, ok, err := m.user(ctx, name)
+	if err != nil || !ok || !path.IsAbs(u.Home) || u.Home == "/" {
+		return err
+	}
+	for _, dir := range m.State.NotatedDirectories {
+		if dir != u.Home && !strings.HasPrefix(dir, u.Home+"/") {
+			continue
+		}
+		if err := m.Files.Chown(dir, u.UID, u.GID); err != nil {
+			return err
+		}
+		if err := m.Files.Chmod(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (a *UnmountFilesystem) do(ctx context.Context, m *machine) (Outcome, error) {
 	disks, err := m.disks()
 	if err != nil {
