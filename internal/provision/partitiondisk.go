@@ -128,7 +128,7 @@ func (b *builder) foresee(a *PartitionDisk, fact DiskFact, paths func(int, strin
 		return
 	}
 	a.known = true
-	a.Before, a.After = states(fact.Table), states(result.Table)
+	a.Before, a.After = PartitionStates(fact.Table), PartitionStates(result.Table)
 	for _, c := range result.Changes {
 		number := max(c.Before.Number, c.After.Number)
 		a.Changes = append(a.Changes, PartitionChange{c.Kind, number, a.place(c.Want, "")})
@@ -234,7 +234,8 @@ func mebibytes(n *int) *int64 {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-func states(t gpt.Table) (all []PartitionState) {
+// PartitionStates lists the partitions of a table.
+func PartitionStates(t gpt.Table) (all []PartitionState) {
 	mib := int64(1<<20) / int64(t.SectorSize)
 	for _, p := range t.Partitions {
 		s := PartitionState{Number: p.Number, Label: p.Name, Type: p.Type.String(), StartMiB: int64(p.First) / mib, SizeMiB: int64(p.Sectors()) / mib}
