@@ -14,8 +14,13 @@ func (r Report) Encode() []byte {
 	r = r.Bound()
 	var b strings.Builder
 	line := func(key byte, value string) {
-		if value != "" && value != "0" {
+		if value != "" {
 			b.WriteString(string(key) + " " + value + "\n")
+		}
+	}
+	number := func(key byte, n int) {
+		if n != 0 {
+			line(key, strconv.Itoa(n))
 		}
 	}
 	if r.Failed {
@@ -24,13 +29,13 @@ func (r Report) Encode() []byte {
 	line('p', r.Phase)
 	line('s', r.Sentence)
 	line('a', r.At)
-	line('c', strconv.Itoa(r.Column))
-	line('m', strconv.Itoa(r.Mark))
+	number('c', r.Column)
+	number('m', r.Mark)
 	for _, l := range r.Excerpt {
 		line('x', strconv.Itoa(l.Number)+" "+l.Text)
 	}
 	for i, n := range []int{r.Done, r.Kept, r.Pending} {
-		line("dkq"[i], strconv.Itoa(n))
+		number("dkq"[i], n)
 	}
 	for _, t := range r.Last {
 		line('l', t)
@@ -41,7 +46,7 @@ func (r Report) Encode() []byte {
 	line('o', r.Source)
 	line('b', r.Boot)
 	line('v', r.System)
-	line('t', strconv.FormatInt(r.Took.Milliseconds(), 10))
+	number('t', int(r.Took.Milliseconds()))
 	return []byte(b.String())
 }
 
@@ -94,7 +99,7 @@ func (r *Report) set(key byte, value string) error {
 // number reads a count; what is in a report has at most nine digits.
 func number(value string, to *int) error {
 	n, err := strconv.Atoi(value)
-	if err != nil || n < 0 || n > 999_999_999 {
+	if err != nil || n < 0 || n > maxCount {
 		return fmt.Errorf("%w: %q is no count", errEncoding, value)
 	}
 	*to = n

@@ -41,6 +41,8 @@ const (
 	maxExcerpt  = 5
 	maxLast     = 6
 	maxNext     = 4
+	maxCount    = 999_999_999
+	maxTook     = maxCount * time.Millisecond
 )
 
 // Bound is the report with every text cut to a limit and without control
@@ -53,17 +55,26 @@ func (r Report) Bound() Report {
 	}
 	r.Excerpt = append([]Line(nil), r.Excerpt[:min(len(r.Excerpt), maxExcerpt)]...)
 	for i, l := range r.Excerpt {
-		r.Excerpt[i].Text = clean(l.Text, maxLine)
+		r.Excerpt[i] = Line{count(l.Number), clean(l.Text, maxLine)}
 	}
+	for _, n := range []*int{&r.Column, &r.Mark, &r.Done, &r.Kept, &r.Pending} {
+		*n = count(*n)
+	}
+	r.Took = min(max(r.Took, 0), maxTook)
 	r.Last = cleanAll(r.Last[max(0, len(r.Last)-maxLast):])
 	r.Next = cleanAll(r.Next[:min(len(r.Next), maxNext)])
 	return r
 }
 
+// count is a number that a report can have.
+func count(n int) int { return min(max(n, 0), maxCount) }
+
 func cleanAll(texts []string) []string {
-	out := make([]string, len(texts))
-	for i, t := range texts {
-		out[i] = clean(t, maxLine)
+	out := make([]string, 0, len(texts))
+	for _, t := range texts {
+		if t = clean(t, maxLine); t != "" {
+			out = append(out, t)
+		}
 	}
 	return out
 }
