@@ -37,10 +37,12 @@ type reporting struct {
 	record, stored, last string
 	asJSON, asPage       bool
 	decode               string
+	sending, serving     bool
+	url, listen, token   string
 	out                  io.Writer
 }
 
-func runReport(_ context.Context, args []string, out, errOut io.Writer) error {
+func runReport(ctx context.Context, args []string, out, errOut io.Writer) error {
 	r := &reporting{out: out}
 	f := flag.NewFlagSet("report", flag.ContinueOnError)
 	f.SetOutput(errOut)
@@ -50,11 +52,23 @@ func runReport(_ context.Context, args []string, out, errOut io.Writer) error {
 	f.BoolVar(&r.asJSON, "json", false, "print the record as it is")
 	f.BoolVar(&r.asPage, "page", false, "print what a console shows, with the code")
 	f.StringVar(&r.decode, "decode", "", "print what the `text` of a code says")
+	f.BoolVar(&r.sending, "send", false, "send the reports of this boot and of a failed one before it")
+	f.StringVar(&r.url, "url", "", "with --send: `address` to post to (default that of the kernel word "+reportURL+")")
+	f.BoolVar(&r.serving, "serve", false, "serve the report of --last as a page until stopped")
+	f.StringVar(&r.listen, "listen", ":80", "with --serve: `address` to listen on")
+	f.StringVar(&r.token, "token", "", "with --serve: `secret` that is the page's name")
 	if err := parse(f, args); err != nil {
 		return err
 	}
-	if r.decode != "" {
+	switch {
+	case r.decode != "":
 		return r.printCode()
+	case r.serving:
+		return r.serve(ctx)
+	case r.sending && r.nothingToSend():
+		return nil
+	case r.sending:
+		return r.send(ctx)
 	}
 	return r.print()
 }

@@ -397,6 +397,18 @@ func TestFailureHasAPage(t *testing.T) {
 	}
 }
 
+func TestFailureIsServedAndSent(t *testing.T) {
+	f := newFake(t, "root=UUID=none wellcar.report.url=http://10.0.2.2/r")
+	f.output = "http://10.0.2.15:80/aa"
+	put(t, f.root, map[string]string{"proc/net/route": "Iface Destination\neth0 00000000 0202000A\n"})
+	f.boot(nil)
+	if text := strings.Join(f.page, "\n"); !strings.Contains(text, "The same, in a browser: http://10.0.2.15:80/aa") {
+		t.Error(text)
+	}
+	f.expect("wellcard report --serve --last "+failedReport+" --token aa00000000000000",
+		"wellcard report --send --url http://10.0.2.2/r --last "+failedReport)
+}
+
 func TestShellOnFailure(t *testing.T) {
 	f := newFake(t, "root=UUID=none wellcar.emergency=shell")
 	if end := f.boot(nil); end != "rebooted" || !f.rescued {

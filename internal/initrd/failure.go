@@ -40,7 +40,9 @@ func (b *boot) fail(err error) {
 	b.m.Log(kmsg.Critical, "%s", next)
 	told := b.failureReport(sentence)
 	told.Next = []string{strings.ToUpper(next[:1]) + next[1:] + "."}
+	told.Next = append(told.Next, b.servePage(told)...)
 	b.show(told)
+	b.sendReport()
 	saved := b.guarded("saving the reason", saveLimit, func(context.Context) error { return b.saveFailure(sentence, told) })
 	if saved != nil {
 		b.m.Log(kmsg.Warning, "the reason is not kept for the next boot: %v", saved)

@@ -22,6 +22,7 @@ type Options struct {
 	Platform      string // as the provisioning names it
 	RandomizeGUID bool
 	OnFailure     Policy
+	ReportURL     string            // where the report of a failure is sent; empty: nowhere
 	ModuleParams  map[string]string // module name to "key=value key=value"
 	Blacklist     map[string]bool   // modules not to load for a device
 }
@@ -65,7 +66,7 @@ func ParseOptions(line string, hw Hardware) (Options, error) {
 	o := Options{
 		UsrHash: hash, Root: get("root"), RootFlags: get("rootflags"), RootType: get("rootfstype"),
 		Platform: platform(get("flatcar.oem.id", "coreos.oem.id"), hw), OnFailure: policy(words),
-		ModuleParams: moduleParams(words), Blacklist: map[string]bool{},
+		ReportURL: get("wellcar.report.url"), ModuleParams: moduleParams(words), Blacklist: map[string]bool{},
 	}
 	if o.Root == "" {
 		o.Root = DefaultRoot
