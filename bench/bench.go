@@ -98,6 +98,7 @@ func (s *session) buildPeer(ctx context.Context) (string, error) {
 	}
 	mirror := archive.Addresses(s.archive, "", archive.HostSources())
 	cache := archive.Cache{Dir: s.cache, Client: archive.Client{Mirror: mirror}}
+	s.peer.skipRow(rowPlan, "mkosi has no plan")
 	p, err := newPeer(ctx, cache, recipe, s.work, s.key.Line+"\n", s.say)
 	if err != nil {
 		return "", err

@@ -95,6 +95,7 @@ const (
 	rowLogin     = "power-on to login"
 	rowDocker    = "power-on to docker answering"
 	rowContainer = "power-on to a container answering"
+	rowPlan      = "plan of a Butane file of 200 lines"
 )
 
 // rows are the table without figures, with what each must reach.
@@ -106,6 +107,7 @@ func rows() []measure {
 		{Name: rowRebuild, Unit: seconds, Target: target{AtMost: 3}, Note: "mkosi with --incremental, its quickest way"},
 		{Name: rowUKI, Unit: octets, Target: target{AtMost: 24e6}},
 		{Name: rowImage, Unit: octets},
+		{Name: rowPlan, Unit: seconds, Target: target{AtMost: 0.1}, Note: "wellcar plan --offline, with the contents of the image"},
 		{Name: rowLogin, Unit: seconds, Target: target{Ratio: 2}, Note: "first boot"},
 		{Name: rowDocker, Unit: seconds, Note: "first boot"},
 		{Name: rowContainer, Unit: seconds, Note: "first boot, the image is pulled"},

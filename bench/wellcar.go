@@ -99,7 +99,7 @@ func (w *wellcar) measure(ctx context.Context, s *series, round int) error {
 	}
 	s.add(rowImage, float64(stored))
 	w.disk = b.disk
-	return nil
+	return w.plan(ctx, s, b.disk)
 }
 
 // addBuild adds the rows of a full build.
