@@ -5,6 +5,7 @@
 // Design: section 10, "Pages". The blocks, by the first word after the fence:
 //
 //	butane   a configuration to boot with; all of a page are merged
+//	clc      the same as a Container Linux Config, ignition as Ignition JSON
 //	console  lines after "$ " are typed as core, after "# " as root; the
 //	         lines that follow must match the output
 //	host     the same, typed on the host, with variables such as $SSH_PORT
@@ -141,7 +142,7 @@ func parseBlock(f fence, line int, body []string) (b Block, used bool, err error
 	if len(words) == 0 {
 		return Block{}, false, nil
 	}
-	b = Block{Kind: Kind(words[0]), Line: line}
+	b = Block{Kind: kindOf(words[0]), Line: line}
 	if b.Kind != Butane && b.Kind != Console && b.Kind != Host {
 		return Block{}, false, nil
 	}
@@ -160,6 +161,15 @@ func parseBlock(f fence, line int, body []string) (b Block, used bool, err error
 		b.Commands, err = parseCommands(body, line+1, preset)
 	}
 	return b, true, err
+}
+
+// kindOf is what a block is for. Configurations of other languages are known
+// by their text.
+func kindOf(word string) Kind {
+	if word == "clc" || word == "ignition" {
+		return Butane
+	}
+	return Kind(word)
 }
 
 func attribute(word string, b *Block, c *Command) (err error) {
