@@ -124,6 +124,9 @@ func Sentence(root any, p Path, message string, place func(Path) Position) Probl
 	case strings.HasSuffix(message, "has no install section so enable does nothing"):
 		text = "it is enabled, but has no [Install] section, so nothing would start it"
 		remedy = "add [Install] with WantedBy=multi-user.target"
+	case strings.HasSuffix(message, ": no such file or directory"):
+		text = strings.NewReplacer("open ", "there is no file ", "stat ", "there is no folder ", ": no such file or directory", "").Replace(message)
+		remedy = "correct the name; it begins at the folder of the config, or at --files-dir"
 	case strings.HasPrefix(message, "template unit ") && strings.HasSuffix(message, " doesn't have Install section"):
 		text = "it is enabled, but its template has no [Install] section, so nothing would start it"
 		remedy = "add [Install] with WantedBy=multi-user.target to the template"

@@ -132,11 +132,20 @@ func convert(text provision.YAML, found report.Report) provision.Report {
 }
 
 var remedies = map[string]string{
-	common.ErrDecimalMode.Error():            "write it with a leading zero: 0644",
-	common.ErrNoFilesDir.Error():             "name the folder with --files-dir",
-	common.ErrTooManyResourceSources.Error(): "keep one of inline, local and source",
-	common.ErrFilesDirEscape.Error():         "keep embedded files below the files folder",
-	common.ErrClevisSupport.Error():          "use version 1.2.0-experimental",
+	common.ErrDecimalMode.Error():                        "write it with a leading zero: 0644",
+	common.ErrNoFilesDir.Error():                         "name the folder with --files-dir",
+	common.ErrTooManyResourceSources.Error():             "keep one of inline, local and source",
+	common.ErrFilesDirEscape.Error():                     "keep embedded files below the files folder",
+	common.ErrClevisSupport.Error():                      "use version 1.2.0-experimental",
+	common.ErrTooManySystemdSources.Error():              "keep one of contents and contents_local",
+	common.ErrTreeNotDirectory.Error():                   "name a folder, or write the file under files",
+	common.ErrTreeNoLocal.Error():                        "name the folder to embed: local: site",
+	common.ErrFileType.Error():                           "leave sockets, pipes and devices out of the folder",
+	common.ErrNodeExists.Error():                         "keep the entry of one of the two",
+	common.ErrMountUnitNoPath.Error():                    "give the mount point: path: /srv/data",
+	common.ErrMountUnitNoFormat.Error():                  "give the format: ext4, btrfs, xfs, vfat or swap",
+	common.ErrQuadletBadExtension.Error():                "rename it",
+	common.ErrTemplateInstanceCannotHaveContents.Error(): "give the contents to the template, NAME@.service",
 }
 
 func plain(c vpath.ContextPath) (provision.Path, bool) {

@@ -76,7 +76,7 @@ func TestBroken(t *testing.T) {
 		"no mode":   {"storage:\n  files:\n    - path: /a\n", "c.yaml:3:7: warning: file /a: the mode is missing and becomes 0644; write mode: 0644"},
 		"path":      {"storage:\n  files:\n    - path: a\n      mode: 0644\n", "c.yaml:3:13: file a: the path is not absolute; begin it with /"},
 		"two":       {"storage:\n  files:\n    - path: /a\n      mode: 0644\n      contents:\n        inline: x\n        local: y\n", "c.yaml:6:9: file /a: there is more than one of inline, local and remote; keep one"},
-		"no local":  {"storage:\n  files:\n    - path: /a\n      mode: 0644\n      contents:\n        local: y\n", "c.yaml:6:16: file /a: open testdata/files/y: no such file or directory"},
+		"no local":  {"storage:\n  files:\n    - path: /a\n      mode: 0644\n      contents:\n        local: y\n", "c.yaml:6:16: file /a: there is no file testdata/files/y; correct the name; it begins at the folder of the config, or at --files-dir"},
 		"size":      {"storage:\n  disks:\n    - device: /dev/vdb\n      partitions:\n        - size: 10000\n", "c.yaml:5:17: disk /dev/vdb: units: unknown unit  in 10000; write it as 512MiB or 10GiB"},
 		"unit":      {"systemd:\n  units:\n    - name: a.service\n      contents: |\n        [Service]\n        ExecStart\n", `c.yaml:6:9: unit a.service: bad unit syntax: "ExecStart" has no =; write [Section] lines and Name=value lines`},
 		"group":     {"update:\n  group: gamma\n", "c.yaml:2:3: warning: update: the group is none of stable, beta and alpha, and there is no server; give server, or one of the groups"},

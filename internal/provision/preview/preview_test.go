@@ -152,3 +152,19 @@ func TestFollow(t *testing.T) {
 		t.Error("a short line passed")
 	}
 }
+
+func FuzzReadImage(f *testing.F) {
+	f.Add(contents)
+	f.Add("l 0777 0:0 0 - a -> b\tx\nl 0777 0:0 0 - b -> a\tx\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		i, err := preview.ReadImage(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for _, name := range []string{"/usr/a", "/bin/true", "/etc/motd"} {
+			i.Follow(name)
+			i.Unit(name)
+			i.Wanted(name)
+		}
+	})
+}

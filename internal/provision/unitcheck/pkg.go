@@ -107,5 +107,8 @@ func elsewhere(a unitfile.Assignment) string {
 			}
 		}
 	}
+	if name := meant(a.Section, a.Name); name != "" {
+		return "write " + name
+	}
 	return "check its spelling; names of your own begin with X-"
 }

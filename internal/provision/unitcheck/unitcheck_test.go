@@ -126,3 +126,19 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestRemedies(t *testing.T) {
+	for line, want := range map[string]string{
+		"[Service]\nRestrat=no":       "write Restart",
+		"[Service]\nexecstart=/x":     "write ExecStart",
+		"[Unit]\nExecStart=/x":        "move it to [Service]",
+		"[Unit]\nSomethingOfMine=1":   "check its spelling; names of your own begin with X-",
+		"[Service]\nEnvironmentfile=": "write EnvironmentFile",
+		"[Install]\nWantedBuy=a.b":    "write WantedBy",
+	} {
+		found := unitcheck.Text("a.service", line+"\n")
+		if len(found) != 1 || found[0].Remedy != want {
+			t.Errorf("%q: %+v, want %q", line, found, want)
+		}
+	}
+}
