@@ -17,8 +17,9 @@ import (
 	"wellcar.dev/internal/qemu"
 )
 
-const runLong = `Boots the image in a virtual machine, provisions it from CONFIG (Butane or
-Ignition) and prints how to reach it. Changes to the disk are dropped at the
+const runLong = `Boots the image in a virtual machine, provisions it from CONFIG (what "wellcar
+config" takes: Butane, Ignition, a Container Linux Config, a cloud-config) and
+prints how to reach it. Changes to the disk are dropped at the
 end unless --snapshot=false. Without CONFIG the machine has a fresh SSH key and
 logs in on its console by itself.
 
@@ -51,7 +52,7 @@ type runOptions struct {
 func runCommand(a *app) *cobra.Command {
 	o := &runOptions{}
 	c := &cobra.Command{
-		Use:   "run [CONFIG.bu|.ign|.yaml]",
+		Use:   "run [CONFIG]",
 		Short: "Boot the image in a virtual machine",
 		Long:  runLong,
 		Example: `  wellcar run examples/hello.bu --port 8080:80
