@@ -113,6 +113,7 @@ func preparePlan(ctx context.Context, c provision.Config, contents *preview.Imag
 	if report.Err() != nil {
 		return nil, report
 	}
+	report = append(report, preview.ReferenceTraps(c)...)
 	facts := provision.DefaultFacts()
 	facts.Platform, facts.Disks = o.platform, disks
 	plan, err := rendered.Plan(facts)

@@ -1,6 +1,8 @@
 package provision_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,6 +27,24 @@ func TestEarlierSpecsKeepPlaces(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestConvertedConfigsAreValid loads the test data of the conversion, so that
+// the checks of spec 3 see the outcome.
+func TestConvertedConfigsAreValid(t *testing.T) {
+	files, err := filepath.Glob("legacy/testdata/convert/*.ign")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no test data", err)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, report := provision.Load(name, data, provision.LoadOptions{}); report.Err() != nil {
+			t.Error(report.Err())
+		}
 	}
 }
 

@@ -73,6 +73,24 @@ func show(t *testing.T, data []byte) string {
 	return b.String()
 }
 
+// TestReaderOfTheSpecAgrees holds the test data against the program that the
+// spec was made for: it must take them too.
+func TestReaderOfTheSpecAgrees(t *testing.T) {
+	files, err := filepath.Glob("testdata/convert/*.ign")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, report, err := v2_4.Parse(data); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, report)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	storage := func(s string) string { return `{"ignition":{"version":"2.3.0"},"storage":` + s + `}` }
 	for name, tc := range map[string]struct{ text, want string }{

@@ -143,6 +143,19 @@ func TestOfflineAndUnknownImage(t *testing.T) {
 	}
 }
 
+func TestReferenceTraps(t *testing.T) {
+	text := `{"ignition":{"version":"3.4.0","config":{"merge":[{"source":"http://h/a"},{"source":"https://h/b"}]},
+"security":{"tls":{"certificateAuthorities":[{"source":"tftp://h/ca"}]}}}}`
+	c, _ := provision.Load("c.ign", []byte(text), provision.LoadOptions{})
+	var got []string
+	for _, p := range preview.ReferenceTraps(c) {
+		got = append(got, p.Position.String())
+	}
+	if diff := cmp.Diff([]string{"c.ign:1:61", "c.ign:2:56"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestFollow(t *testing.T) {
 	i := image(t)
 	if e, ok := i.Follow("/usr/bin/yes"); !ok || e.Origin != "coreutils" || e.Kind != preview.File {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/coreos/ignition/v2/config/util"
+	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 
 	"wellcar.dev/internal/provision"
 )
@@ -41,6 +42,30 @@ func (p *Preview) downloadTraps(opt Options) provision.Report {
 			out = append(out, trap(d.At, fmt.Sprintf("%s needs a network at the first boot, and was not checked", d.URL),
 				"plan without --offline, or embed the content"))
 		}
+	}
+	return out
+}
+
+// ReferenceTraps are those of what a config refers to itself, before
+// Config.Render: other configs and certificates.
+func ReferenceTraps(c provision.Config) provision.Report {
+	var out provision.Report
+	check := func(res types.Resource, path ...any) {
+		if res.Source != nil && res.Verification.Hash == nil && (strings.HasPrefix(*res.Source, "http:") || strings.HasPrefix(*res.Source, "tftp:")) {
+			out = append(out, trap(c.Position(append(path, "source")...), fmt.Sprintf("%s comes over plain http or tftp without a hash, so anybody on the way can replace it",
+				provision.Request{URL: *res.Source}.Address()), "add verification.hash, or use https"))
+		}
+	}
+	section := c.Ignition.Ignition
+	check(section.Config.Replace, "ignition", "config", "replace")
+	for i, r := range section.Config.Merge {
+		check(r, "ignition", "config", "merge", i)
+	}
+	for i, r := range section.Security.TLS.CertificateAuthorities {
+		check(r, "ignition", "security", "tls", "certificateAuthorities", i)
+	}
+	for i, l := range c.Ignition.Storage.Luks {
+		check(l.KeyFile, "storage", "luks", i, "keyFile")
 	}
 	return out
 }
