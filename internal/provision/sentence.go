@@ -116,7 +116,7 @@ func Sentence(root any, p Path, message string, place func(Path) Position) Probl
 		}
 	case strings.HasPrefix(message, "unused key "):
 		key := strings.TrimPrefix(message, "unused key ")
-		if name == p.String() {
+		if name == p.String() && name != "" {
 			key, name = name, ""
 		}
 		text = fmt.Sprintf("the key %s is not known here and is ignored", key)

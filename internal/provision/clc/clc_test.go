@@ -72,7 +72,7 @@ func TestBroken(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"not yaml":  {"storage:\n  files: [\n", "c.yaml:2:3: the text is not valid YAML: did not find expected node content; look at the indentation and for a missing colon or quote, there or just before"},
 		"type":      {"storage:\n  files:\n    - path: /a\n      mode: rw\n", `c.yaml:4:13: storage.files[0].mode is the text "rw"; write a whole number without quotes (a mode begins with 0)`},
-		"key":       {"storage:\n  files:\n    - path: /a\n      mode: 0644\n      moed: 1\n", "c.yaml:5:7: warning: Config has unrecognized key: moed; check its spelling and indentation; for Butane add variant: flatcar and version: 1.1.0"},
+		"key":       {"storage:\n  files:\n    - path: /a\n      mode: 0644\n      moed: 1\n", "c.yaml:5:7: warning: the key moed is not known here and is ignored; check its spelling and indentation, and the version of the config"},
 		"no mode":   {"storage:\n  files:\n    - path: /a\n", "c.yaml:3:7: warning: file /a: the mode is missing and becomes 0644; write mode: 0644"},
 		"path":      {"storage:\n  files:\n    - path: a\n      mode: 0644\n", "c.yaml:3:13: file a: the path is not absolute; begin it with /"},
 		"two":       {"storage:\n  files:\n    - path: /a\n      mode: 0644\n      contents:\n        inline: x\n        local: y\n", "c.yaml:6:9: file /a: there is more than one of inline, local and remote; keep one"},

@@ -25,6 +25,9 @@ func problem(text provision.YAML, e report.Entry) provision.Problem {
 	if known, ok := words[e.Message]; ok {
 		e.Message = known[0]
 	}
+	if key, ok := strings.CutPrefix(e.Message, "Config has unrecognized key: "); ok {
+		e.Message = "unused key " + key
+	}
 	p := provision.Sentence(text.Value, path, e.Message, text.Position)
 	p.Position = provision.Position{File: text.File(), Line: e.Line, Column: e.Column}
 	if e.Line == 0 {
@@ -55,13 +58,15 @@ func severity(e report.Entry) provision.Severity {
 
 // What ct says, in words that name what is wrong.
 var words = map[string][2]string{
-	"unknown update group":                                            {"the group is none of stable, beta and alpha, and there is no server", "give server, or one of the groups"},
-	"unknown reboot strategy":                                         {"the reboot strategy is not known", "write reboot, etcd-lock or off"},
-	"couldn't parse window start":                                     {"window_start is no time", "write HH:MM, or Day HH:MM as Thu 04:00"},
-	"unknown day in window start":                                     {"window_start begins with no day", "write Sun, Mon, Tue, Wed, Thu, Fri or Sat"},
-	"couldn't parse window length":                                    {"window_length is no duration", "write it as 1h or 90m"},
-	"unsupported platform":                                            {"values in braces are not known on this platform", "name another platform with --platform"},
-	"unknown field":                                                   {"a value in braces is not known on this platform", "use HOSTNAME, PRIVATE_IPV4, PUBLIC_IPV4, PRIVATE_IPV6 or PUBLIC_IPV6, as far as the platform has them"},
+	"unknown update group":         {"the group is none of stable, beta and alpha, and there is no server", "give server, or one of the groups"},
+	"unknown reboot strategy":      {"the reboot strategy is not known", "write reboot, etcd-lock or off"},
+	"couldn't parse window start":  {"window_start is no time", "write HH:MM, or Day HH:MM as Thu 04:00"},
+	"unknown day in window start":  {"window_start begins with no day", "write Sun, Mon, Tue, Wed, Thu, Fri or Sat"},
+	"couldn't parse window length": {"window_length is no duration", "write it as 1h or 90m"},
+	"unsupported platform":         {"values in braces are not known on this platform", "name another platform with --platform"},
+	"unknown field":                {"a value in braces is not known on this platform", "use HOSTNAME, PRIVATE_IPV4, PUBLIC_IPV4, PRIVATE_IPV6 or PUBLIC_IPV6, as far as the platform has them"},
+	"the create object has been deprecated in favor of user-level options":  {"create is the older form", "move its keys up and drop it"},
+	"the create object has been deprecated in favor of mount-level options": {"create is the older form", "write wipe_filesystem and options under mount"},
 	"no filesystem specified":                                         {"the file system is missing", "write filesystem: root"},
 	"window-start and window-length must both be specified":           {"of window_start and window_length one is missing", "give both or neither"},
 	"platform must be specified to use templating":                    {"there are values in braces, and no platform to take them from", "name the platform with --platform"},
@@ -79,8 +84,6 @@ func remedy(message string) string {
 		}
 	}
 	switch {
-	case strings.HasPrefix(message, "Config has unrecognized key: "):
-		return "check its spelling and indentation; for Butane add variant: flatcar and version: 1.1.0"
 	case strings.HasPrefix(message, "units: "):
 		return "write it as 512MiB or 10GiB"
 	case strings.Contains(message, "--files-dir"):
