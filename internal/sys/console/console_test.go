@@ -35,7 +35,7 @@ func TestDrawWaitsForRoom(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	r, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0) // a reader alone would see an end before the writer comes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestDrawGivesUp(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	r, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0) // a reader alone would see an end before the writer comes
 	if err != nil {
 		t.Fatal(err)
 	}
