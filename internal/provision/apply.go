@@ -1,10 +1,13 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"slices"
 	"sort"
 	"sync"
@@ -44,6 +47,9 @@ type Target struct {
 	// Run runs a program of the target with the target as its root directory
 	// and returns its stdout. Nil: no program can be run.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
+	// RunHere runs a program of this machine, found by its name, for a target
+	// that has none of its own. Nil: no program can be run.
+	RunHere func(ctx context.Context, name string, args ...string) ([]byte, error)
 	// Fetch gets contents that are not embedded in the config. Nil: a step
 	// that needs it fails.
 	Fetch Fetcher
@@ -236,6 +242,20 @@ func sortNodes(steps []Step) {
 	for _, g := range groups {
 		at += copy(steps[at:], g)
 	}
+}
+
+// tool runs one of the programs that can change another root: the target's
+// own, else this machine's.
+func (m *machine) tool(ctx context.Context, name string, args ...string) ([]byte, error) {
+	if m.RunHere != nil {
+		if _, err := m.Files.Stat(name); errors.Is(err, fs.ErrNotExist) {
+			return m.RunHere(ctx, path.Base(name), append([]string{"--root", cmp.Or(m.Root, "/")}, args...)...)
+		}
+	}
+	if name == systemctl { // which must not ask the manager of this machine
+		args = append([]string{"--root=/"}, args...)
+	}
+	return m.run(ctx, name, args...)
 }
 
 // run runs a program of the target.

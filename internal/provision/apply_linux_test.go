@@ -312,7 +312,7 @@ func TestApplyAccounts(t *testing.T) {
 {"name":"svc","system":true,"noCreateHome":true},{"name":"root","passwordHash":""}]}}`)
 	want := []string{
 		"groupmod --gid 51 staff",
-		"groupadd --password * --system new",
+		"groupadd --system new",
 		"usermod --groups new core",
 		"useradd --home-dir /srv/jane --create-home --no-user-group --password $6$ --uid 1001 --shell /bin/sh jane",
 		"useradd --no-create-home --system --password * svc",

@@ -23,17 +23,17 @@ const (
 )
 
 func (a *CreateGroup) do(ctx context.Context, m *machine) (Outcome, error) {
-	_, err := m.run(ctx, groupadd, append(a.flags(true), a.Name)...)
+	_, err := m.tool(ctx, groupadd, append(a.flags(true), a.Name)...)
 	return Done, err
 }
 
 func (a *ModifyGroup) do(ctx context.Context, m *machine) (Outcome, error) {
-	_, err := m.run(ctx, groupmod, append(a.flags(false), a.Name)...)
+	_, err := m.tool(ctx, groupmod, append(a.flags(false), a.Name)...)
 	return Done, err
 }
 
 func (a *RemoveGroup) do(ctx context.Context, m *machine) (Outcome, error) {
-	_, err := m.run(ctx, groupdel, a.Name)
+	_, err := m.tool(ctx, groupdel, a.Name)
 	return Done, err
 }
 
@@ -47,21 +47,21 @@ func (a *CreateUser) do(ctx context.Context, m *machine) (Outcome, error) {
 			return Failed, err
 		}
 	}
-	if _, err := m.run(ctx, useradd, append(a.createFlags(), a.Name)...); err != nil {
+	if _, err := m.tool(ctx, useradd, append(a.createFlags(), a.Name)...); err != nil {
 		return Failed, err
 	}
 	return Done, m.giveMountPoints(ctx, a.Name)
 }
 
 func (a *ModifyUser) do(ctx context.Context, m *machine) (Outcome, error) {
-	if _, err := m.run(ctx, usermod, append(a.modifyFlags(), a.Name)...); err != nil {
+	if _, err := m.tool(ctx, usermod, append(a.modifyFlags(), a.Name)...); err != nil {
 		return Failed, err
 	}
 	return Done, m.giveMountPoints(ctx, a.Name)
 }
 
 func (a *RemoveUser) do(ctx context.Context, m *machine) (Outcome, error) {
-	_, err := m.run(ctx, userdel, "--remove", a.Name)
+	_, err := m.tool(ctx, userdel, "--remove", a.Name)
 	return Done, err
 }
 
@@ -74,6 +74,9 @@ func (a *SSHKeys) do(ctx context.Context, m *machine) (Outcome, error) {
 		return Failed, fmt.Errorf("the user's home directory is %q, which is not an absolute path", account.Home)
 	}
 	if err := m.ensureHome(account); err != nil {
+		return Failed, err
+	}
+	if err := m.giveMountPoints(ctx, a.User); err != nil {
 		return Failed, err
 	}
 	dir := path.Join(account.Home, ".ssh")

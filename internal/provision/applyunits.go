@@ -28,10 +28,10 @@ func (a *DisablePreset) do(ctx context.Context, m *machine) (Outcome, error) {
 	var were []string
 	for _, unit := range a.units() {
 		// is-enabled says no by its exit code, so its error is an answer.
-		if _, err := m.run(ctx, systemctl, "--root=/", "is-enabled", "--quiet", unit); err != nil {
+		if _, err := m.tool(ctx, systemctl, "is-enabled", "--quiet", unit); err != nil {
 			continue
 		}
-		if _, err := m.run(ctx, systemctl, "--root=/", "disable", unit); err != nil {
+		if _, err := m.tool(ctx, systemctl, "disable", unit); err != nil {
 			return Failed, err
 		}
 		_, instance := splitInstance(unit)

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	userAgent    = "Wellcar-Ignition/2.26.0"
+	userAgent    = "Ignition/2.26.0"
 	accept       = "application/vnd.coreos.ignition+json;version=3.6.0, */*;q=0.1"
 	dialTimeout  = 30 * time.Second
 	tlsTimeout   = 10 * time.Second
