@@ -220,7 +220,7 @@ func (p *provisioning) target([]provision.Stage) (provision.Target, error) {
 	p.close = append(p.close, root.Close)
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // an id that cannot be read stays empty
 	return provision.Target{
-		Files: root, Run: root.Run, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync,
+		Files: root, Run: root.Run, RunHere: output, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync,
 		Disks: p.disks, Root: p.root, PlainKeys: os.Getenv("IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT") == "false",
 	}, nil
 }
