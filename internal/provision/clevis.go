@@ -1,8 +1,10 @@
 package provision
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -76,6 +78,20 @@ func (c *Clevis) pin() (pin, config string) {
 		return "sss", "{}" // an advertisement that is no JSON, which clevis reports
 	}
 	return "sss", string(data)
+}
+
+// reach waits for the servers whose advertisement is not known, with the
+// patience that all fetching has. Clevis itself tries but once.
+func (c *Clevis) reach(ctx context.Context, f Fetcher) error {
+	for _, t := range c.Tang {
+		if t.Advertisement != "" {
+			continue
+		}
+		if err := fetch(ctx, f, Request{URL: strings.TrimRight(t.URL, "/") + "/adv"}, io.Discard); err != nil {
+			return fmt.Errorf("asking the Tang server for its keys: %w", err)
+		}
+	}
+	return nil
 }
 
 // provable tells whether enough of the servers and the TPM are there now to

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -93,6 +94,11 @@ func (f *fakeDisks) Run(_ context.Context, name string, args ...string) ([]byte,
 		}
 	}
 	return nil, nil
+}
+
+func (f *fakeDisks) Fetch(_ context.Context, r Request, _ io.Writer) error {
+	f.note("fetch %s", r.URL)
+	return nil
 }
 
 func (f *fakeDisks) Secret([]byte) (string, func(), error) { return "/secret", func() {}, nil }
@@ -225,7 +231,7 @@ func applied(t *testing.T, f *fakeDisks, storage string) error {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	return ApplyStages(t.Context(), p, Target{Disks: f, State: &State{}}, StageDisks)
+	return ApplyStages(t.Context(), p, Target{Disks: f, State: &State{}, Fetch: f}, StageDisks)
 }
 
 func TestCommands(t *testing.T) {
@@ -245,6 +251,7 @@ func TestCommands(t *testing.T) {
 		"wipe /dev/vdf",
 		"cryptsetup luksFormat --batch-mode --type luks2 --key-file /secret /dev/vdf",
 		"cryptsetup luksOpen /dev/vdf b --key-file /secret --persistent",
+		"fetch http://tang/adv",
 		`clevis luks bind -f -k /secret -d /dev/vdf sss {"pins":{"tang":[{"url":"http://tang","thp":"x"}],"tpm2":{}},"t":2}`,
 		"cryptsetup luksClose b",
 		"clevis luks unlock -d /dev/vdf -n b",

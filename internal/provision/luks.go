@@ -141,7 +141,7 @@ func (a *CreateLUKS) do(ctx context.Context, m *machine) (Outcome, error) {
 		return Failed, err
 	}
 	defer remove()
-	x := &encryption{CreateLUKS: a, disks: disks, node: node, key: file}
+	x := &encryption{CreateLUKS: a, disks: disks, fetch: m.Fetch, node: node, key: file}
 	outcome, err := x.create(ctx)
 	if err == nil && a.Clevis == nil {
 		m.keepKey(a.Name, key)
@@ -164,6 +164,7 @@ func (m *machine) keepKey(name string, key []byte) {
 type encryption struct {
 	*CreateLUKS
 	disks     Disks
+	fetch     Fetcher
 	node, key string // device, key file
 }
 
@@ -236,6 +237,9 @@ func (x *encryption) open(ctx context.Context) error {
 func (x *encryption) bind(ctx context.Context) error {
 	if x.Clevis == nil {
 		return nil
+	}
+	if err := x.Clevis.reach(ctx, x.fetch); err != nil {
+		return err
 	}
 	pin, config := x.Clevis.pin()
 	if _, err := x.disks.Run(ctx, "clevis", "luks", "bind", "-f", "-k", x.key, "-d", x.node, pin, config); err != nil {
