@@ -120,6 +120,22 @@ func (b *boot) assemble(ctx context.Context, members []string, degraded bool) {
 	if err != nil {
 		b.m.Log(kmsg.Warning, "assembling the array of the root file system: %v", err)
 	}
+	b.stopInactive(ctx)
+}
+
+// stopInactive gives back the devices of arrays that were assembled but not
+// started, so that the next try finds them.
+func (b *boot) stopInactive(ctx context.Context) {
+	entries, _ := os.ReadDir(b.m.path("/sys/class/block")) // without block devices there are no arrays
+	for _, e := range entries {
+		state, err := os.ReadFile(b.m.path(filepath.Join("/sys/class/block", e.Name(), "md/array_state")))
+		if err != nil || strings.TrimSpace(string(state)) != "inactive" {
+			continue
+		}
+		if err := b.command(ctx, 0, "/usr/sbin/mdadm", "--stop", "/dev/"+e.Name()); err != nil {
+			b.m.Log(kmsg.Warning, "stopping the incomplete array %s: %v", e.Name(), err)
+		}
+	}
 }
 
 // openRoot opens the encrypted root with what it was bound to: the TPM or
