@@ -18,6 +18,9 @@ func (m *Machine) runUdev(ctx context.Context) error {
 	}
 	steps := [][]string{
 		{"/usr/lib/systemd/systemd-udevd", "--daemon", "--resolve-names=never"},
+		// The rules of mdadm then put no arrays together, whose parts may be about
+		// to be overwritten (64-md-raid-assembly.rules).
+		{"udevadm", "control", "--property=ANACONDA=1"},
 		{"udevadm", "trigger", "--action=add", "--subsystem-match=block", "--settle"},
 		{"udevadm", "control", "--exit"},
 	}
