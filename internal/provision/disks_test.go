@@ -208,6 +208,19 @@ func TestImpossibleDisksAreToldBefore(t *testing.T) {
 	}
 }
 
+func TestWhatIsLostIsTold(t *testing.T) {
+	whole := BlankDisk("/dev/vdb", gib)
+	whole.Content = probe.Info{Type: "xfs", Label: "old", Usage: probe.Filesystem}
+	_, got := planned(t, `{"disks":[{"device":"/dev/vdb","partitions":[{"number":1}]}]}`, whole)
+	if want := "warning storage.disks[0].device: disk /dev/vdb: /dev/vdb holds an xfs file system (label old), which the partitions overwrite"; len(got) != 1 || got[0] != want {
+		t.Errorf("%q", got)
+	}
+	_, got = planned(t, `{"disks":[{"device":"/dev/vda","partitions":[{"number":6,"label":"x","sizeMiB":5,"wipePartitionEntry":true}]}]}`, ImageDisk("/dev/vda", 8*gib))
+	if want := "warning storage.disks[0].partitions[0]: disk /dev/vda: partition 6 of /dev/vda holds an ext4 file system (label OEM), which is lost"; len(got) != 1 || got[0] != want {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestPlanKeepsWhatIsAsWanted(t *testing.T) {
 	d := BlankDisk("/dev/vdb", gib)
 	d.Content = probe.Info{Type: "vfat", Label: "X", UUID: "A1B2-C3D4", Usage: probe.Filesystem}

@@ -139,6 +139,9 @@ func (b *builder) foresee(a *PartitionDisk, fact DiskFact, paths func(int, strin
 	if a.WipeTable {
 		b.warnWiped(paths(-1, "wipeTable"), fact)
 	}
+	if c := fact.Content; !blank(c) && c.Usage != probe.Table {
+		b.warn(paths(-1, "device"), fmt.Sprintf("%s holds %s, which the partitions overwrite", fact.Device, describeContent(c)), "make sure that nobody needs it")
+	}
 	b.volumes.partitioned(fact, result)
 }
 
