@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"wellcar.dev/internal/format/modindex"
 )
 
 // ModuleList says which kernel modules the initrd has, what each needs first,
@@ -103,57 +105,11 @@ func (l ModuleList) For(modalias string, blacklist map[string]bool) []string {
 	var names []string
 	bus, _, _ := strings.Cut(modalias, ":")
 	for _, a := range l.aliases[bus] {
-		if !blacklist[a.module] && !slices.Contains(names, a.module) && matches(a.pattern, modalias) {
+		if !blacklist[a.module] && !slices.Contains(names, a.module) && modindex.Match(a.pattern, modalias) {
 			names = append(names, a.module)
 		}
 	}
 	return names
-}
-
-// matches is fnmatch(3) without flags: * ? [abc] [a-z] [!a].
-func matches(pattern, s string) bool {
-	for pattern != "" {
-		if pattern[0] == '*' {
-			pattern = strings.TrimLeft(pattern, "*")
-			for i := 0; i <= len(s); i++ {
-				if matches(pattern, s[i:]) {
-					return true
-				}
-			}
-			return false
-		}
-		if s == "" {
-			return false
-		}
-		rest, ok := matchOne(pattern, s[0])
-		if !ok {
-			return false
-		}
-		pattern, s = rest, s[1:]
-	}
-	return s == ""
-}
-
-// matchOne matches one character and returns the pattern behind it.
-func matchOne(pattern string, c byte) (rest string, ok bool) {
-	end := strings.IndexByte(pattern, ']')
-	switch {
-	case pattern[0] == '?':
-		return pattern[1:], true
-	case pattern[0] != '[' || end < 0:
-		return pattern[1:], pattern[0] == c
-	}
-	set, negated := strings.CutPrefix(pattern[1:end], "!")
-	found := false
-	for i := 0; i < len(set); i++ {
-		if i+2 < len(set) && set[i+1] == '-' {
-			found = found || set[i] <= c && c <= set[i+2]
-			i += 2
-		} else {
-			found = found || set[i] == c
-		}
-	}
-	return pattern[end+1:], found != negated
 }
 
 func moduleName(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "-", "_") }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/format/modindex"
 )
 
 const exampleList = `# modules of the initrd
@@ -74,8 +76,8 @@ func TestMatches(t *testing.T) {
 		{"usb:v1d[0-3]*", "usb:v1d2x", true}, {"d[!0-3]", "d2", false}, {"d[!0-3]", "d9", true}, {"d[ab]", "db", true},
 		{"a[", "a[", true}, {"**x", "yx", true}, {"dmi:*pnA/B:*", "dmi:bvnX:pnA/B:pv", true}, {"ab", "a", false},
 	} {
-		if got := matches(c.pattern, c.s); got != c.want {
-			t.Errorf("matches(%q, %q) = %v", c.pattern, c.s, got)
+		if got := modindex.Match(c.pattern, c.s); got != c.want {
+			t.Errorf("Match(%q, %q) = %v", c.pattern, c.s, got)
 		}
 	}
 }
