@@ -28,7 +28,7 @@ var strata = map[string][]string{
 var facts = []string{"internal/format", "internal/sys", "internal/lock", "internal/layout", "internal/release", "internal/slot", "internal/report"}
 
 // Engines may import facts and their own subpackages, not each other.
-var engines = []string{"internal/archive", "internal/image", "internal/initrd", "internal/provision", "internal/update", "internal/server", "internal/qemu", "internal/page", "internal/cloudinit", "internal/metadata", "internal/sshkeys"}
+var engines = []string{"internal/archive", "internal/image", "internal/initrd", "internal/network", "internal/provision", "internal/update", "internal/server", "internal/qemu", "internal/page", "internal/cloudinit", "internal/metadata", "internal/sshkeys"}
 
 // What format packages must not reach, and why.
 var impure = map[string]string{

@@ -1,0 +1,249 @@
+//go:build linux
+
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"wellcar.dev/internal/format/netconf"
+	"wellcar.dev/internal/sys/netif"
+)
+
+// configure brings one interface to where its word wants it. The order of the
+// interfaces decides between their ways out.
+func (n *network) configure(ctx context.Context, j job, order int) error {
+	name, want := j.link.Name, j.want
+	if want.MAC != "" {
+		if err := netif.SetMAC(name, string(want.MAC)); err != nil {
+			return err
+		}
+	}
+	if want.MTU > 0 {
+		if err := netif.SetMTU(name, want.MTU); err != nil {
+			return err
+		}
+	}
+	if err := netif.AcceptAdvertisements(name, want.Method == netconf.Any || want.Method == netconf.Auto6 || want.Method == netconf.DHCP6); err != nil {
+		return err
+	}
+	if err := n.up(name); err != nil {
+		return err
+	}
+	if err := netif.Carrier(ctx, name); err != nil {
+		return fmt.Errorf("%s: waiting for a link to the other side: %w", name, err)
+	}
+	if want.Hostname != "" {
+		if err := netif.SetHostname(want.Hostname); err != nil {
+			return err
+		}
+	}
+	for _, a := range want.DNS {
+		n.told([]netip.Addr{a}, nil, true)
+	}
+	return n.addresses(ctx, j, 1024+order)
+}
+
+func (n *network) addresses(ctx context.Context, j job, metric int) error {
+	name := j.link.Name
+	if j.want.Address.IsValid() {
+		if err := n.static(name, j.want, metric); err != nil {
+			return err
+		}
+	}
+	switch j.want.Method {
+	case netconf.DHCP4:
+		return n.dhcp4(ctx, j, metric)
+	case netconf.DHCP6:
+		return n.dhcp6(ctx, name, metric)
+	case netconf.Auto6:
+		return n.auto6(ctx, name, metric)
+	case netconf.Link6:
+		return waited(name, "its own IPv6 address", netif.LinkLocal(ctx, name))
+	case netconf.Static:
+		return nil
+	}
+	return n.either(ctx, j, metric)
+}
+
+// waited says what an interface waited for.
+func waited(name, what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: waiting for %s: %w", name, what, err)
+	}
+	return nil
+}
+
+// either asks by IPv4 and IPv6 at once. One answer is enough; the other has a
+// little time more.
+func (n *network) either(ctx context.Context, j job, metric int) error {
+	name := j.link.Name
+	if !netif.HasIPv6(name) {
+		return n.dhcp4(ctx, j, metric)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var errs [2]error
+	var wait sync.WaitGroup
+	for i, ask := range []func() error{func() error { return n.dhcp4(ctx, j, metric) }, func() error { return n.auto6(ctx, name, metric) }} {
+		wait.Go(func() {
+			if errs[i] = ask(); errs[i] == nil {
+				time.AfterFunc(grace, func() { stop(errLate) })
+			}
+		})
+	}
+	wait.Wait()
+	if errs[0] == nil || errs[1] == nil {
+		return nil
+	}
+	return errors.Join(errs[0], errs[1])
+}
+
+func (n *network) static(name string, want netconf.Interface, metric int) error {
+	if err := netif.AddAddress(name, want.Address, want.Peer); err != nil {
+		return err
+	}
+	n.logf("%s has %s", name, want.Address)
+	if !want.Gateway.IsValid() {
+		return nil
+	}
+	everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if want.Gateway.Is6() {
+		everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	return netif.AddRoute(name, netif.Route{To: everywhere, Gateway: want.Gateway}, metric)
+}
+
+func (n *network) dhcp4(ctx context.Context, j job, metric int) error {
+	name := j.link.Name
+	l, err := netif.DHCP4(ctx, name, j.want.Hostname)
+	if err != nil {
+		return waited(name, "an answer of a DHCP server", err)
+	}
+	if err := n.lease(name, l, metric, j.want.MTU == 0); err != nil {
+		return err
+	}
+	if n.Leases == "" {
+		return nil
+	}
+	return n.write(leaseFile(n.Leases, j.link.Index), leaseText(l))
+}
+
+// leaseText is what a server said, in the form that systemd-networkd keeps it.
+func leaseText(l netif.Lease) string {
+	return fmt.Sprintf("ADDRESS=%s\nSERVER_ADDRESS=%s\n", l.Address.Addr(), l.Server)
+}
+
+// lease gives an interface what a server said.
+func (n *network) lease(name string, l netif.Lease, metric int, size bool) error {
+	from := "a DHCPv6 server"
+	if l.Server.IsValid() {
+		from = l.Server.String()
+	}
+	n.logf("%s has %s from %s", name, l.Address, from)
+	if err := netif.AddAddress(name, l.Address, netip.Addr{}); err != nil {
+		return err
+	}
+	if l.MTU > 0 && size {
+		if err := netif.SetMTU(name, l.MTU); err != nil {
+			n.logf("%v", err)
+		}
+	}
+	for _, r := range l.Routes {
+		if err := netif.AddRoute(name, r, metric); err != nil {
+			return err
+		}
+	}
+	n.told(l.DNS, l.Search, !n.Config.IgnoreDNS)
+	return nil
+}
+
+// told notes servers of names.
+func (n *network) told(servers []netip.Addr, search []string, heed bool) {
+	if !heed {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range servers {
+		n.servers = append(n.servers, a.String())
+	}
+	for _, s := range search {
+		n.search = append(n.search, strings.TrimSuffix(s, "."))
+	}
+}
+
+func (n *network) dhcp6(ctx context.Context, name string, metric int) error {
+	if err := waited(name, "its own IPv6 address", netif.LinkLocal(ctx, name)); err != nil {
+		return err
+	}
+	l, err := netif.DHCP6(ctx, name, false)
+	if err != nil {
+		return waited(name, "an answer of a DHCPv6 server", err)
+	}
+	return n.lease(name, l, metric, false)
+}
+
+// auto6 waits for what a router says, and asks where it says to.
+func (n *network) auto6(ctx context.Context, name string, metric int) error {
+	if err := waited(name, "its own IPv6 address", netif.LinkLocal(ctx, name)); err != nil {
+		return err
+	}
+	a, err := netif.Solicit(ctx, name)
+	if err != nil {
+		return waited(name, "an IPv6 router", err)
+	}
+	for i, s := range a.DNS {
+		if s.IsLinkLocalUnicast() {
+			a.DNS[i] = s.WithZone(name)
+		}
+	}
+	n.told(a.DNS, a.Search, !n.Config.IgnoreDNS)
+	switch {
+	case a.Managed:
+		err = n.dhcp6(ctx, name, metric)
+	case a.Other && len(a.DNS) == 0:
+		err = n.inform6(ctx, name)
+	}
+	if err != nil || !a.Automatic {
+		return err
+	}
+	return waited(name, "a usable IPv6 address", netif.Global(ctx, name))
+}
+
+// inform6 asks for servers of names only; that nobody answers is no failure.
+func (n *network) inform6(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*grace)
+	defer cancel()
+	l, err := netif.DHCP6(ctx, name, true)
+	if err != nil {
+		n.logf("%v", waited(name, "an answer of a DHCPv6 server", err))
+		return nil
+	}
+	n.told(l.DNS, l.Search, !n.Config.IgnoreDNS)
+	return nil
+}
+
+// Down takes back what Up did, all of it even if some of it fails.
+func Down(s State, remove func(name string) error) error {
+	var errs []error
+	for i := len(s.Made) - 1; i >= 0; i-- {
+		errs = append(errs, netif.Delete(s.Made[i]))
+	}
+	for _, name := range s.Up {
+		if slices.Contains(s.Made, name) {
+			continue
+		}
+		errs = append(errs, netif.Flush(name), netif.AcceptAdvertisements(name, true), netif.Down(name))
+	}
+	for _, f := range s.Files {
+		errs = append(errs, remove(f))
+	}
+	return errors.Join(errs...)
+}
