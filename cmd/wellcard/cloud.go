@@ -47,7 +47,7 @@ func cloud(id string, total time.Duration, logf func(string, ...any)) platform.C
 
 // getter asks with the rules of the fetcher.
 func getter(id string, total time.Duration, logf func(string, ...any)) func(context.Context, platform.Call) ([]byte, error) {
-	options := fetch.Options{Platform: id, Total: total, Logf: logf}
+	options := fetch.Options{Platform: id, Total: total, Roots: systemRoots, Logf: logf}
 	usual := fetch.New(options)
 	options.Dial = dialFromLowPort
 	low := fetch.New(options)

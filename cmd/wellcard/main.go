@@ -41,6 +41,7 @@ func applets() []applet {
 		{"afterburn", "the same as coreos-metadata", runMetadata},
 		{"update-ssh-keys", "keep the SSH keys of a user in named sets", runSSHKeys},
 		{"report", "say what became of provisioning", runReport},
+		{"network", "bring the network up before the system starts", runNetwork},
 		{"update-engine", "keep the system up to date (daemon)", runUpdateEngine},
 		{"cgpt", "show and change partitions and slots", runCgpt},
 		{"locksmithctl", "show and change the reboot lock", runLocksmithctl},

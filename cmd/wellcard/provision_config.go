@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,9 +61,25 @@ func (p *provisioning) fetcher(offline bool) provision.Fetcher { return p.client
 
 func (p *provisioning) client(offline bool, total time.Duration) provision.Fetcher {
 	return fetch.New(fetch.Options{
-		Platform: p.platform, OEM: os.DirFS(p.oem), Offline: offline, Total: total,
+		Platform: p.platform, OEM: os.DirFS(p.oem), Offline: offline, Total: total, Roots: systemRoots,
 		Logf: func(format string, args ...any) { p.say(format, args...) },
 	})
+}
+
+// systemRoots are the certificate authorities of the system; before it
+// started, those that the image ships.
+func systemRoots() (*x509.CertPool, error) {
+	const bundle = "/etc/ssl/certs/ca-certificates.crt"
+	data, err := os.ReadFile(bundle)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = os.ReadFile("/usr/share/flatcar" + bundle)
+	}
+	pool := x509.NewCertPool()
+	if err != nil {
+		return pool, fmt.Errorf("reading the certificate authorities of the system: %w", err)
+	}
+	pool.AppendCertsFromPEM(data)
+	return pool, nil
 }
 
 // base finds the configs below the user's.

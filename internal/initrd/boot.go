@@ -30,6 +30,7 @@ type boot struct {
 	first      FirstBoot
 	rootGrew   bool // partition 9, by "disk"
 	openedROOT bool // partition 9 is encrypted, and was opened
+	network    bool // is up, or was tried, by "config"
 }
 
 // step is a named part of the boot. A step that has not ended at its limit is
@@ -82,7 +83,7 @@ func (b *boot) boot() error {
 		b.m.Log(kmsg.Info, "%v", phase)
 	}
 	b.leavePhases()
-	return b.guarded("handing over", 30*time.Second, func(context.Context) error { return b.handOver() })
+	return b.guarded("handing over", 30*time.Second, b.handOver)
 }
 
 // guarded runs do with a limit. A panic becomes an error, and so does an end

@@ -21,6 +21,7 @@ type Options struct {
 	FirstBoot     Word
 	Platform      string // as the provisioning names it
 	RandomizeGUID bool
+	NeedNetwork   bool // for the first boot, whatever the config says
 	OnFailure     Policy
 	ReportURL     string            // where the report of a failure is sent; empty: nowhere
 	ModuleParams  map[string]string // module name to "key=value key=value"
@@ -73,6 +74,8 @@ func ParseOptions(line string, hw Hardware) (Options, error) {
 	}
 	o.FirstBoot.Value, o.FirstBoot.Present = words.First("flatcar.first_boot", "coreos.first_boot")
 	_, o.RandomizeGUID = words.First("flatcar.randomize_guid", "coreos.randomize_guid")
+	need, _ := words.Get("rd.neednet")
+	o.NeedNetwork = need != "" && need != "0"
 	for _, list := range words.All("modprobe.blacklist") {
 		for name := range strings.SplitSeq(list, ",") {
 			o.Blacklist[moduleName(name)] = true

@@ -3,6 +3,7 @@
 package initrd
 
 import (
+	"context"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,8 @@ var kernelMounts = []struct {
 }
 
 // handOver leaves the initrd for the system.
-func (b *boot) handOver() error {
+func (b *boot) handOver(ctx context.Context) error {
+	b.takeDownNetwork(ctx)
 	for _, k := range kernelMounts {
 		b.mountForSystem(k.unit, k.mount)
 	}

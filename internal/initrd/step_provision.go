@@ -39,11 +39,15 @@ func (b *boot) configure(ctx context.Context) error {
 	if err := b.stages(ctx, "fetch-offline,fetch,kargs,disks", args...); err != nil {
 		return err
 	}
-	if !b.exists(needNetwork) {
+	needed := b.exists(needNetwork)
+	if !needed && !b.opts.NeedNetwork {
 		return nil
 	}
 	if err := b.bringUpNetwork(ctx); err != nil {
 		return fmt.Errorf("bringing up the network that the configuration needs: %w", err)
+	}
+	if !needed {
+		return nil
 	}
 	rest := "fetch,kargs,disks"
 	if b.exists(configCache) {
