@@ -39,6 +39,7 @@ func applets() []applet {
 		{"ignition-rmcfg", "delete the config from where the platform keeps it", runIgnitionRmcfg},
 		{"coreos-metadata", "ask the cloud for attributes, host name and SSH keys", runMetadata},
 		{"afterburn", "the same as coreos-metadata", runMetadata},
+		{"coreos-cloudinit", "carry out a cloud-config", runCloudinit},
 		{"update-ssh-keys", "keep the SSH keys of a user in named sets", runSSHKeys},
 		{"report", "say what became of provisioning", runReport},
 		{"network", "bring the network up before the system starts", runNetwork},
@@ -108,7 +109,7 @@ func find(name string) *applet {
 func help(w io.Writer) {
 	fmt.Fprint(w, "Usage: wellcard APPLET [FLAG...]\n\nApplets:\n")
 	for _, a := range applets() {
-		fmt.Fprintf(w, "  %-15s %s\n", a.name, a.usage)
+		fmt.Fprintf(w, "  %-16s %s\n", a.name, a.usage)
 	}
 	fmt.Fprint(w, "\nwellcard APPLET --help lists the flags of one.\n")
 }

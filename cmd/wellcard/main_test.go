@@ -24,7 +24,7 @@ func TestAppletTable(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"wellcard", "help"}, 0, "provision       set the machine up"},
+		{[]string{"wellcard", "help"}, 0, "provision        set the machine up"},
 		{[]string{"wellcard"}, 2, "Usage: wellcard"},
 		{[]string{"wellcard", "nope"}, 2, `there is no applet "nope"`},
 		{[]string{"/usr/bin/provision"}, 2, "--platform or --config is needed"},
