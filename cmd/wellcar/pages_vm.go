@@ -40,6 +40,9 @@ func (t pageTester) start(ctx context.Context, b page.Boot) (page.Session, error
 		return nil, err
 	}
 	o := bootOptions{config: name, text: text, registry: b.Needs("registry")}
+	if b.Machine.Cloud != "" {
+		o.cloud = filepath.Join(filepath.Dir(b.Pages[0].File), b.Machine.Cloud)
+	}
 	if t.opt.logs != "" {
 		if err := os.MkdirAll(t.opt.logs, 0o755); err != nil {
 			return nil, fmt.Errorf("making the folder of consoles: %w", err)

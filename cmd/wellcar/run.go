@@ -47,6 +47,7 @@ type runOptions struct {
 	timeout       time.Duration
 	log           string
 	kernelArgs    []string
+	cloud         string
 }
 
 func runCommand(a *app) *cobra.Command {
@@ -87,6 +88,7 @@ func machineFlags(f *pflag.FlagSet, o *runOptions) {
 	f.IntVar(&o.memory, "memory", 0, "MiB (default 2048)")
 	f.IntVar(&o.cpus, "cpus", 0, "number of CPUs (default: the host's, at most 4)")
 	f.StringArrayVar(&o.disks, "disk", nil, "further empty disk of this size, such as 10G (repeatable)")
+	f.StringVar(&o.cloud, "cloud", "", "file that says what the cloud answers (see docs/platforms.md); the config comes from there")
 	f.BoolVar(&o.tpm, "tpm", false, "give the machine a TPM 2.0")
 }
 
@@ -214,7 +216,7 @@ func runMachine(ctx context.Context, a *app, o *runOptions, flags *pflag.FlagSet
 	}
 	defer host.close()
 	g, err := host.boot(ctx, m, bootOptions{
-		config: o.config, text: text, sshKey: o.sshKey, log: o.log, console: o.console,
+		config: o.config, text: text, sshKey: o.sshKey, log: o.log, console: o.console, cloud: o.cloud,
 		registry: bytes.Contains(text, []byte(registryAddress)),
 	})
 	if err != nil {

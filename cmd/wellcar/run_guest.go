@@ -118,6 +118,7 @@ type bootOptions struct {
 	log      string // file for the console's lines; "": none
 	console  bool   // show the console from power-on
 	registry bool   // serve container images
+	cloud    string // file that says what the cloud answers; "": there is none
 }
 
 // guest is a machine that was started, and the key to it.
@@ -127,6 +128,7 @@ type guest struct {
 	keyFile string
 	spans   []qemu.Span // of the build
 	log     *os.File
+	cloud   *playedCloud // nil without one
 }
 
 // boot starts a machine with a config that lets the run's key in.
@@ -150,10 +152,19 @@ func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest,
 		m.Services = append(m.Services, qemu.Service{Guest: registryAddress, Command: []string{h.self, "pipe", h.server.Addr}})
 	}
 	m.Image, m.FwCfg = h.image.Path, files
+	if o.cloud != "" {
+		if g.cloud, err = h.playCloud(o.cloud, &m, g.key.Line); err != nil {
+			return nil, err
+		}
+	}
 	if m.Accel, err = h.accel(ctx, m.Accel); err != nil {
 		return nil, err
 	}
-	return g, h.start(ctx, g, m, o)
+	if err := h.start(ctx, g, m, o); err != nil {
+		g.cloud.close()
+		return nil, err
+	}
+	return g, nil
 }
 
 func (h *host) start(ctx context.Context, g *guest, m qemu.Machine, o bootOptions) (err error) {
@@ -181,6 +192,7 @@ func (h *host) start(ctx context.Context, g *guest, m qemu.Machine, o bootOption
 
 func (g *guest) close() {
 	g.vm.Close()
+	g.cloud.close()
 	if g.log != nil {
 		g.log.Close()
 	}

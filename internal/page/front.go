@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type Machine struct {
 	TPM    bool   `yaml:"tpm"`
 	NICs   int    `yaml:"nics"`
 	Ports  []int  `yaml:"ports"` // TCP, to reach from the host
+	Cloud  string `yaml:"cloud"` // file, beside the page, that says what the cloud answers
 	Share  string `yaml:"share"` // pages with the same word share one boot
 }
 
@@ -111,6 +113,7 @@ func (m Machine) join(o Machine) Machine {
 	}
 	m.Memory, m.CPUs, m.NICs = max(m.Memory, o.Memory), max(m.CPUs, o.CPUs), max(m.NICs, o.NICs)
 	m.TPM = m.TPM || o.TPM
+	m.Cloud = cmp.Or(m.Cloud, o.Cloud)
 	m.Ports = append(append([]int(nil), m.Ports...), o.Ports...)
 	return m
 }

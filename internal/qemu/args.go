@@ -123,6 +123,9 @@ func networkArguments(m Machine) []string {
 	for i := range m.NICs {
 		net := fmt.Sprintf("user,id=net%d", i)
 		if i == 0 {
+			if m.Net != "" {
+				net += ",net=" + m.Net
+			}
 			for _, p := range m.Ports {
 				net += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", p.Host, p.Guest)
 			}

@@ -90,6 +90,7 @@ type Machine struct {
 	TPM      bool    // a TPM 2.0
 	Accel    Accel   // "": Auto, decided by the caller through ProbeKVM; Start treats it as TCG
 
+	Net        string // network of the first card, such as 169.254.0.0/16; "": QEMU's own, 10.0.2.0/24
 	Ports      []Port
 	Services   []Service
 	FwCfg      map[string][]byte // firmware configuration files: opt/org.flatcar-linux/config
