@@ -95,7 +95,9 @@ func (c *initializing) applyOEM() error {
 		if err := a.findProvider(); err != nil {
 			return err
 		}
-		id = a.provider
+		if id = a.provider; id == "" {
+			return errors.New("the kernel command line names no platform")
+		}
 	}
 	if name, ok := oemNames[id]; ok && c.oem == "cmdline" {
 		id = name

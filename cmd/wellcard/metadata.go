@@ -63,6 +63,9 @@ func (a *asking) run(ctx context.Context) error {
 		if err := a.findProvider(); err != nil {
 			return err
 		}
+		if !metadata.Known(a.provider) {
+			return a.nothing()
+		}
 	}
 	m := metadataMachine(a.provider, metadataTimeout, func(format string, args ...any) {
 		fmt.Fprintf(a.errOut, "coreos-metadata: "+format+"\n", args...)
@@ -97,11 +100,20 @@ func (a *asking) findProvider() error {
 	if err != nil {
 		return fmt.Errorf("reading the kernel command line: %w", err)
 	}
-	id, _ := cmdline.Parse(string(line)).First("flatcar.oem.id", "coreos.oem.id")
-	if id == "" {
-		return errors.New("the kernel command line names no platform; give --provider, or write the unit's values with a drop-in of your own")
+	a.provider, _ = cmdline.Parse(string(line)).First("flatcar.oem.id", "coreos.oem.id")
+	return nil
+}
+
+// nothing is for a machine that is on no cloud: units that read the file must
+// find one.
+func (a *asking) nothing() error {
+	fmt.Fprintf(a.errOut, "coreos-metadata: platform %q has no metadata; a drop-in of the unit can write values of your own\n", a.provider)
+	if a.attributes == "" {
+		return nil
 	}
-	a.provider = id
+	if err := writePublic(a.attributes, nil); err != nil {
+		return fmt.Errorf("writing the attributes: %w", err)
+	}
 	return nil
 }
 

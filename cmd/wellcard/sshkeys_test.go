@@ -61,7 +61,11 @@ func TestKeyFlags(t *testing.T) {
 	if err := os.WriteFile(line, []byte("quiet\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errOut := call("coreos-metadata", "--cmdline", "--cmdline-file", line); code != 1 || !strings.Contains(errOut, "names no platform") {
+	file := filepath.Join(t.TempDir(), "metadata/flatcar")
+	if code, _, errOut := call("coreos-metadata", "--cmdline", "--cmdline-file", line, "--attributes", file); code != 0 || !strings.Contains(errOut, "has no metadata") {
 		t.Error(code, errOut)
+	}
+	if text, err := os.ReadFile(file); err != nil || len(text) != 0 {
+		t.Errorf("%q %v", text, err)
 	}
 }
