@@ -47,8 +47,8 @@ type builtImage struct {
 
 // verbs make the commands, in the order of the help.
 var verbs = []func(*app) *cobra.Command{
-	runCommand, buildCommand, planCommand, configCommand, reportCommand, lockCommand, verifyCommand, diffCommand, testCommand,
-	toolsCommand, serveCommand, pipeCommand, qmpCommand,
+	runCommand, buildCommand, releaseCommand, planCommand, configCommand, reportCommand, lockCommand, verifyCommand, diffCommand,
+	testCommand, toolsCommand, serveCommand, pipeCommand, qmpCommand,
 }
 
 // run is the whole program: it returns the exit status.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,22 +14,36 @@ import (
 	"wellcar.dev/internal/lock"
 )
 
-const verifyLong = `Builds an image again from the recipe and the lock that are recorded beside it
+const verifyLong = `With --key, checks a release folder against the keys in that file: the signature
+of its manifest, and size and digest of each file, or of one file of it. If the
+file holds an OpenPGP key, the .sig files are checked. Exit status 3 if
+something does not hold.
+
+Without --key, builds an image again from the recipe and the lock that are recorded beside it
 and compares every byte. The programs beside this one must be those that the
 image was made with. Exit status 3 if a file differs.`
 
 func verifyCommand(a *app) *cobra.Command {
 	w := &workshop{}
 	c := &cobra.Command{
-		Use:   "verify [IMAGE]",
-		Short: "Rebuild an image from its records and compare",
+		Use:   "verify [IMAGE] | --key FILE RELEASE|FILE",
+		Short: "Check a release by its keys, or rebuild an image and compare",
 		Long:  verifyLong,
 		Example: `  wellcar verify
-  wellcar verify out/wellcar.img`,
+  wellcar verify out/wellcar.img
+  wellcar verify --key keys/root.pub.pem releases/0.1.0
+  wellcar verify --key keys/image.pub.asc releases/0.1.0/wellcar.img.zst`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	w.buildFlags(c.Flags())
+	key := c.Flags().String("key", "", "check a release by the public keys in `FILE`")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if *key != "" && len(args) == 0 {
+			return withCode(exitUsage, errors.New("--key checks a release: name its folder or one of its files"))
+		}
+		if *key != "" {
+			return verifyRelease(c.Context(), a, *key, args[0])
+		}
 		w.logf = a.show.note
 		return w.verify(c.Context(), a, buildFolder(args, 0, defaultOut))
 	}
