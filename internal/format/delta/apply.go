@@ -31,6 +31,9 @@ type Applier struct {
 	Reuse *Reuse
 	// Parallel is the number of goroutines that hash; 0 means one per CPU.
 	Parallel int
+
+	dict   []byte // the last dictionary
+	dictAt int64
 }
 
 // CheckOld reads the old image and compares it with its root hash, and the
@@ -84,12 +87,11 @@ func (a *Applier) check(number int, t Target, stored []byte) (Segment, error) {
 
 func (a *Applier) segment(stored []byte, size int64, old io.ReaderAt, oldSize int64, out *output) error {
 	start := out.at
-	s, err := openSegment(stored, func(n int64) ([]byte, error) {
-		if n > start || out.w.reader() == nil {
+	s, err := openSegment(stored, func(n, gap int64) ([]byte, error) {
+		if n+gap > start || out.w.reader() == nil {
 			return nil, ErrDamaged
 		}
-		dict := make([]byte, n)
-		return dict, readAt(out.w.reader(), dict, start-n)
+		return a.dictionary(out.w.reader(), start-gap-n, n)
 	})
 	if err != nil {
 		return err
@@ -100,6 +102,19 @@ func (a *Applier) segment(stored []byte, size int64, old io.ReaderAt, oldSize in
 	}
 	r := runner{old: old, oldSize: oldSize, out: out, control: cursor{data: s.control}, diff: s.diff, extra: s.extra}
 	return r.run(size)
+}
+
+// dictionary reads a range of the new image. The segments of a group have the
+// same one, so the last is kept.
+func (a *Applier) dictionary(r io.ReaderAt, at, size int64) ([]byte, error) {
+	if a.dictAt != at || int64(len(a.dict)) != size {
+		a.dict, a.dictAt = make([]byte, size), at
+		if err := readAt(r, a.dict, at); err != nil {
+			a.dict = nil
+			return nil, err
+		}
+	}
+	return a.dict, nil
 }
 
 // Fetch returns the stored bytes of a segment. They are not used after the

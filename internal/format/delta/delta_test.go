@@ -105,11 +105,14 @@ func newSample(t testing.TB) sample {
 	var body []byte
 	made := 0
 	for i, w := range append(writers, kernel) {
-		target, dict := Usr, next[max(0, made-8000):min(made, len(next))]
+		target, gap := Usr, min(made, 300)
+		var p *Packer
 		if i == len(writers) {
-			target, dict = Kernel, nil
+			target, gap = Kernel, 0
+		} else if p, err = NewPacker(next[max(0, made-gap-8000) : made-gap]); err != nil {
+			t.Fatal(err)
 		}
-		stored, err := w.Encode(dict)
+		stored, err := w.Encode(p, int64(gap))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +272,7 @@ func TestRefusesBadOperations(t *testing.T) {
 	} {
 		var w SegmentWriter
 		do(&w)
-		stored, err := w.Encode(nil)
+		stored, err := w.Encode(nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ const (
 	maxControl  = 16 << 20
 	maxWindow   = 8 << 20
 	maxImage    = 2 << 30
-	maxSegments = 1 << 13
+	maxSegments = 1 << 14
 	maxDict     = 8 << 20
 )
 

@@ -98,16 +98,19 @@ func (w *SegmentWriter) Self(at, size int64) {
 	w.lastSelf = at + size
 }
 
-// Encode writes the segment. dict is what the new image has right before it,
-// to be used as dictionary for new bytes, or nil.
-func (w *SegmentWriter) Encode(dict []byte) ([]byte, error) {
-	if len(dict) > maxDict {
-		return nil, fmt.Errorf("writing a segment: a dictionary of %d bytes is larger than %d", len(dict), maxDict)
-	}
-	head := binary.AppendUvarint(nil, uint64(len(dict)))
+// Encode writes the segment. The packer of its new bytes, which may be nil,
+// has a dictionary that ends gap bytes before the place of the segment in the
+// new image.
+func (w *SegmentWriter) Encode(p *Packer, gap int64) ([]byte, error) {
+	head := binary.AppendUvarint(nil, uint64(p.dictSize()))
+	head = binary.AppendUvarint(head, uint64(gap))
 	var body []byte
 	for i, raw := range [][]byte{w.control, w.diff, w.extra} {
-		coding, stored, err := store(raw, dict, i == 2)
+		var with *Packer
+		if i == 2 {
+			with = p
+		}
+		coding, stored, err := store(raw, with)
 		if err != nil {
 			return nil, fmt.Errorf("writing a segment: %w", err)
 		}
@@ -122,26 +125,38 @@ func (w *SegmentWriter) Encode(dict []byte) ([]byte, error) {
 	return append(head, body...), nil
 }
 
-func store(raw, dict []byte, useDict bool) (coding byte, stored []byte, err error) {
-	coding = storedZstd
-	if useDict && len(dict) > 0 {
-		coding = storedZstdDict
-	} else {
-		dict = nil
+func store(raw []byte, p *Packer) (coding byte, stored []byte, err error) {
+	if coding = storedZstdDict; p.dictSize() == 0 {
+		coding = storedZstd
+		if p, err = NewPacker(nil); err != nil {
+			return 0, nil, err
+		}
+		defer p.Close()
 	}
-	if stored, err = PackWith(raw, dict); err != nil {
-		return 0, nil, err
-	}
-	if len(stored) >= len(raw) {
+	if stored = p.Pack(raw); len(stored) >= len(raw) {
 		return storedPlain, raw, nil
 	}
 	return coding, stored, nil
 }
 
-// PackWith compresses data with a dictionary, which may be nil. Equal input
-// gives equal bytes with one version of the encoder.
-func PackWith(data, dict []byte) ([]byte, error) {
-	options := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1),
+// Packer compresses byte strings with one dictionary. It is for one goroutine.
+type Packer struct {
+	size int
+	enc  *zstd.Encoder
+}
+
+// NewPacker makes a packer; the dictionary may be nil. Equal input gives
+// equal bytes with one version of the encoder.
+func NewPacker(dict []byte) (*Packer, error) { return levelPacker(dict, zstd.SpeedBestCompression) }
+
+// NewFastPacker makes one that is quick and packs less.
+func NewFastPacker(dict []byte) (*Packer, error) { return levelPacker(dict, zstd.SpeedFastest) }
+
+func levelPacker(dict []byte, level zstd.EncoderLevel) (*Packer, error) {
+	if len(dict) > maxDict {
+		return nil, fmt.Errorf("compressing: a dictionary of %d bytes is larger than %d", len(dict), maxDict)
+	}
+	options := []zstd.EOption{zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(maxWindow), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true)}
 	if len(dict) > 0 {
 		options = append(options, zstd.WithEncoderDictRaw(0, dict))
@@ -150,8 +165,30 @@ func PackWith(data, dict []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compressing: %w", err)
 	}
-	defer enc.Close()
-	return enc.EncodeAll(data, nil), nil
+	return &Packer{len(dict), enc}, nil
+}
+
+func (p *Packer) dictSize() int {
+	if p == nil {
+		return 0
+	}
+	return p.size
+}
+
+// Pack compresses one string.
+func (p *Packer) Pack(data []byte) []byte { return p.enc.EncodeAll(data, nil) }
+
+// Close frees the memory.
+func (p *Packer) Close() { p.enc.Close() }
+
+// PackWith compresses data with a dictionary, which may be nil.
+func PackWith(data, dict []byte) ([]byte, error) {
+	p, err := NewPacker(dict)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.Pack(data), nil
 }
 
 // streams are the parts of a segment, ready to be read.
@@ -167,11 +204,11 @@ func (s *streams) Close() {
 	}
 }
 
-// openSegment takes a segment apart. dict reads the end of what the new image
-// has so far.
-func openSegment(data []byte, dict func(size int64) ([]byte, error)) (*streams, error) {
+// openSegment takes a segment apart. dict reads what the new image has so
+// many bytes before the segment.
+func openSegment(data []byte, dict func(size, gap int64) ([]byte, error)) (*streams, error) {
 	c := cursor{data: data}
-	dictSize := c.size(maxDict)
+	dictSize, gap := c.size(maxDict), c.size(maxDict)
 	var heads [3]streamHead
 	for i := range heads {
 		heads[i] = streamHead{coding: c.byte(), size: c.size(maxStream), stored: c.size(MaxSegment)}
@@ -183,7 +220,7 @@ func openSegment(data []byte, dict func(size int64) ([]byte, error)) (*streams, 
 			s.Close()
 			return nil, ErrDamaged
 		}
-		r, err := s.open(h, stored, dictSize, dict)
+		r, err := s.open(h, stored, func() ([]byte, error) { return dict(dictSize, gap) })
 		if err == nil && i == 0 {
 			s.control, err = readControl(r, h.size)
 		}
@@ -210,7 +247,7 @@ type streamHead struct {
 	size, stored int64
 }
 
-func (s *streams) open(h streamHead, stored []byte, dictSize int64, dict func(int64) ([]byte, error)) (io.Reader, error) {
+func (s *streams) open(h streamHead, stored []byte, dict func() ([]byte, error)) (io.Reader, error) {
 	var d []byte
 	switch h.coding {
 	case storedPlain:
@@ -218,7 +255,7 @@ func (s *streams) open(h streamHead, stored []byte, dictSize int64, dict func(in
 	case storedZstd:
 	case storedZstdDict:
 		var err error
-		if d, err = dict(dictSize); err != nil {
+		if d, err = dict(); err != nil {
 			return nil, err
 		}
 	default:

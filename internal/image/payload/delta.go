@@ -134,20 +134,20 @@ func (b *body) compare(ctx context.Context, phase string, old, text io.ReaderAt,
 		if diff, extra := b.writer.Raw(); diff < fullDiff && extra < fullExtra {
 			return nil
 		}
-		return b.cut(nil)
+		return b.cut()
 	})
 	if err != nil {
 		return err
 	}
-	return b.cut(nil)
+	return b.cut()
 }
 
 // cut ends the segment in hand.
-func (b *body) cut(dict []byte) error {
+func (b *body) cut() error {
 	if b.writer.Size == 0 {
 		return nil
 	}
-	stored, err := b.writer.Encode(dict)
+	stored, err := b.writer.Encode(nil, 0)
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,12 @@ import (
 	"wellcar.dev/internal/format/delta"
 )
 
-// Sizes of a full payload's segments, bytes: what one makes, and how much of
-// the image before it the compressor knows. Small segments are what makes the
-// block index precise.
+// Sizes of a full payload's segments, bytes. Small segments are what makes
+// the block index precise. Those of one group know, when they are compressed,
+// what the image has before the group.
 const (
-	fullSegment = 4 << 20
-	fullDict    = 4 << 20
+	fullSegment = 128 << 10
+	fullGroup   = 4 << 20
 )
 
 // Full writes the payload that makes a release from nothing, and its block
@@ -51,31 +51,62 @@ type encoded struct {
 
 func (b *body) fullUsr(ctx context.Context, next Image, o Options) ([][16]byte, error) {
 	size := next.Release.UsrSize
-	matches, err := farMatches(next.Usr, size, fullDict)
+	matches, err := farMatches(next.Usr, size, fullGroup)
 	if err != nil {
 		return nil, err
 	}
 	var checks [][16]byte
 	done := int64(0)
-	work := func(i int) (encoded, error) { return encodeFull(next.Usr, size, int64(i)*fullSegment, matches) }
-	err = inOrder(ctx, int((size+fullSegment-1)/fullSegment), o.Parallel, work, func(e encoded) error {
-		b.add(e.size, e.stored)
-		checks = append(checks, e.check)
-		done += e.size
+	work := func(i int) ([]encoded, error) {
+		return encodeGroup(next.Usr, size, int64(i)*fullGroup, matches, o.packer())
+	}
+	err = inOrder(ctx, int((size+fullGroup-1)/fullGroup), o.Parallel, work, func(group []encoded) error {
+		for _, e := range group {
+			b.add(e.size, e.stored)
+			checks = append(checks, e.check)
+			done += e.size
+		}
 		o.progress("full", done, size)
 		return nil
 	})
 	return checks, err
 }
 
-// encodeFull makes the segment at a place, from matches and new bytes.
-func encodeFull(usr io.ReaderAt, size, at int64, matches []match) (encoded, error) {
-	near := min(at, fullDict)
-	data := make([]byte, near+min(fullSegment, size-at))
-	if err := readFull(usr, data, at-near); err != nil {
-		return encoded{}, err
+func (o Options) packer() func(dict []byte) (*delta.Packer, error) {
+	if o.Fast {
+		return delta.NewFastPacker
 	}
-	dict, data := data[:near], data[near:]
+	return delta.NewPacker
+}
+
+// encodeGroup makes the segments of a group.
+func encodeGroup(usr io.ReaderAt, size, at int64, matches []match, packer func([]byte) (*delta.Packer, error)) ([]encoded, error) {
+	near := min(at, fullGroup)
+	data := make([]byte, near+min(fullGroup, size-at))
+	if err := readFull(usr, data, at-near); err != nil {
+		return nil, err
+	}
+	p, err := packer(data[:near])
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	var all []encoded
+	data = data[near:]
+	for gap := int64(0); gap < int64(len(data)); gap += fullSegment {
+		part := data[gap:min(gap+fullSegment, int64(len(data)))]
+		w := writeFull(part, at+gap, matches)
+		stored, err := w.Encode(p, gap)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, encoded{w.Size, stored, delta.Check(part)})
+	}
+	return all, nil
+}
+
+// writeFull makes a segment from matches and new bytes.
+func writeFull(data []byte, at int64, matches []match) *delta.SegmentWriter {
 	var w delta.SegmentWriter
 	end, done := at+int64(len(data)), at
 	for i := sort.Search(len(matches), func(i int) bool { return matches[i].at+matches[i].size > at }); i < len(matches) && matches[i].at < end; i++ {
@@ -86,8 +117,7 @@ func encodeFull(usr io.ReaderAt, size, at int64, matches []match) (encoded, erro
 		done = last
 	}
 	putNew(&w, data[done-at:])
-	stored, err := w.Encode(dict)
-	return encoded{int64(len(data)), stored, delta.Check(data)}, err
+	return &w
 }
 
 // fullKernel makes a segment of each part of the kernel image, packed as it
@@ -107,7 +137,7 @@ func (b *body) fullKernel(next Image) ([][16]byte, error) {
 		at += p.Packed
 		var w delta.SegmentWriter
 		putNew(&w, data)
-		stored, err := w.Encode(nil)
+		stored, err := w.Encode(nil, 0)
 		if err != nil {
 			return nil, err
 		}
