@@ -57,6 +57,8 @@ func releaseCommand(a *app) *cobra.Command {
 	f.StringVar(&o.in.Minimum, "minimum", "0.0.0", "the oldest version that machines may go back to after this one")
 	f.Var(&o.date, "date", "date of the release, `YYYY-MM-DD` (default: SOURCE_DATE_EPOCH, or the date of the lock)")
 	f.IntVar(&o.validDays, "valid-days", 180, "days until machines refuse the manifest")
+	f.BoolVar(&o.in.Fast, "fast", false, "make larger payloads in less time, for tries")
+	f.BoolVar(&o.in.Package, "package", false, "make "+release.PackageFile+" too, for servers that know one file for each version")
 	c.MarkFlagRequired("out")
 	c.MarkFlagRequired("key")
 	c.RunE = func(c *cobra.Command, _ []string) error {

@@ -99,3 +99,12 @@ func (b *build) check() error {
 	}
 	return nil
 }
+
+// OpenImage opens the release in the folder of a build.
+func OpenImage(dir string) (payload.Image, func(), error) {
+	b, err := openBuild(dir)
+	if err != nil {
+		return payload.Image{}, nil, err
+	}
+	return b.image, b.Close, nil
+}

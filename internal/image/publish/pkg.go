@@ -5,6 +5,7 @@
 //	full.wellcar, full.index               update payloads (internal/format/delta)
 //	delta-VERSION-ROOT.wellcar             one for each release named
 //	wellcar.img.zst, wellcar.uki.efi       for new machines
+//	wellcar_production_update.wcu          all that one machine needs in one file, if asked for
 //	version.txt, contents.txt, lock.json, recipe.tar, kernel.config, build.json
 //	sbom.spdx.json, provenance.intoto.json SPDX 2.3; SLSA provenance 1.0
 //	FILE.sig, FILE.DIGESTS, FILE.DIGESTS.asc, FILE.DIGESTS.sig  OpenPGP, as Flatcar publishes them
@@ -42,6 +43,8 @@ type Input struct {
 	Date    time.Time // of the release; goes into signatures and documents
 	Expires time.Time
 
+	Fast     bool // larger payloads in less time: for tries
+	Package  bool // make release.PackageFile too
 	Parallel int
 	Progress func(phase string, done, total int64) // may be nil
 }

@@ -90,7 +90,7 @@ func (m *maker) report(phase string, done, total int64) {
 }
 
 func (m *maker) options() payload.Options {
-	return payload.Options{Parallel: m.Parallel, Progress: m.Progress}
+	return payload.Options{Fast: m.Fast, Parallel: m.Parallel, Progress: m.Progress}
 }
 
 // deltas makes a payload from each older release, if it differs.
@@ -338,5 +338,34 @@ func (m *maker) manifest() (release.Manifest, error) {
 	if err := os.WriteFile(m.path(release.ManifestFile), data, 0o644); err != nil {
 		return manifest, err
 	}
-	return manifest, os.WriteFile(m.path(release.SignatureFile), signature, 0o644)
+	if err := os.WriteFile(m.path(release.SignatureFile), signature, 0o644); err != nil {
+		return manifest, err
+	}
+	return manifest, m.pack(data, signature)
+}
+
+// pack writes the package, with its digest beside it. The manifest, which is
+// in it, cannot list it.
+func (m *maker) pack(manifest, signature []byte) error {
+	if !m.Package {
+		return nil
+	}
+	full, err := os.Open(m.path(FullFile))
+	if err != nil {
+		return err
+	}
+	defer full.Close()
+	out, err := os.Create(m.path(release.PackageFile))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if err := release.WritePackage(out, manifest, signature, full); err != nil {
+		return err
+	}
+	_, sum, err := sumFile(out.Name())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out.Name()+".sha256", fmt.Appendf(nil, "%x  %s\n", sum, release.PackageFile), 0o644)
 }

@@ -176,6 +176,11 @@ func TestRelease(t *testing.T) {
 	}
 	in.Out = b
 	makeRelease(t, in)
+	in.Out, in.Package, in.Fast = filepath.Join(top, "c"), true, true
+	makeRelease(t, in)
+	if packed, err := os.ReadFile(filepath.Join(in.Out, release.PackageFile)); err != nil || !bytes.HasPrefix(packed, []byte(release.PackageMagic)) {
+		t.Errorf("the package: %.8q, %v", packed, err)
+	}
 	sameFolders(t, a, b)
 	entries, err := os.ReadDir(a)
 	if err != nil || len(entries) != len(m.All())+2 {
