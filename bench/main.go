@@ -8,6 +8,7 @@
 // amd64, and mkosi's side needs Linux and root.
 //
 //	go run ./bench -n 3 -json
+//	go run ./bench update -old-lock FILE -take REGEXP
 package main
 
 import (
@@ -28,10 +29,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	o, err := parseOptions(os.Args[1:])
-	if err == nil {
-		err = bench(ctx, o)
-	}
+	err := dispatch(ctx, os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -39,6 +37,21 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// dispatch runs what the first word says.
+func dispatch(ctx context.Context, args []string) error {
+	switch {
+	case len(args) > 0 && args[0] == updateWord:
+		return benchUpdate(ctx, args[1:])
+	case len(args) > 0 && args[0] == updateStepWord:
+		return updateStep(ctx, args[1:])
+	}
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	return bench(ctx, o)
 }
 
 // options are the flags.
