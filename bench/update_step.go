@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"wellcar.dev/internal/format/delta"
 	"wellcar.dev/internal/image/payload"
@@ -65,8 +66,12 @@ func makePayload(ctx context.Context, full bool, old, next payload.Image, name s
 	return stats.Total(), os.WriteFile(name+".index", index.Bytes(), 0o644)
 }
 
+// memoryLimit makes the garbage collector work when there is more: bytes.
+const memoryLimit = 64 << 20
+
 // applyPayload does what a machine does, with a file as its slot.
 func applyPayload(ctx context.Context, old payload.Image, name, slot string) error {
+	debug.SetMemoryLimit(memoryLimit)
 	f, h, err := openPayload(name)
 	if err != nil {
 		return err

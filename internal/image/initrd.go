@@ -21,7 +21,7 @@ func (b *builder) makeInitrd(ctx context.Context) ([]byte, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%x %q %x %q %q %q\n", sha256.Sum256(b.Init), b.merged.kernel.version, b.modules.digest,
 		b.identity().OSRelease(), b.Recipe.Initrd.Modules, b.Recipe.Initrd.Drivers)
-	files, err := b.derived.Get(ctx, "initrd-2", [32]byte(h.Sum(nil)), func(context.Context) (derived.Files, error) {
+	files, err := b.derived.Get(ctx, "initrd-3", [32]byte(h.Sum(nil)), func(context.Context) (derived.Files, error) {
 		data, err := b.buildInitrd()
 		return derived.Files{"initrd": data}, err
 	})

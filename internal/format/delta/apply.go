@@ -237,6 +237,7 @@ func FetchFrom(payload io.ReaderAt) Fetch {
 	var buf bytes.Buffer
 	return func(_ context.Context, number int, s Segment) ([]byte, error) {
 		buf.Reset()
+		buf.Grow(int(s.Stored) + bytes.MinRead)
 		n, err := io.Copy(&buf, io.NewSectionReader(payload, s.Offset, s.Stored))
 		if err == nil && n < s.Stored {
 			err = io.ErrUnexpectedEOF
