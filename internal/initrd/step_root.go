@@ -104,6 +104,9 @@ func (b *boot) mountRoot(ctx context.Context) error {
 		return err
 	}
 	b.tellUdev()
+	if err := b.resetRoot(); err != nil {
+		return err
+	}
 	if err := makeSkeleton(b.m.path(sysroot)); err != nil {
 		return err
 	}
