@@ -1,0 +1,196 @@
+package vm_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wellcar.dev/internal/qemu"
+	"wellcar.dev/internal/server"
+)
+
+// updateLimit is longer than that of other tests: four boots.
+const updateLimit = 30 * time.Minute
+
+// buildVersion builds the recipe with another version.
+func (r *rig) buildVersion(version string) (dir string) {
+	r.Helper()
+	recipe := filepath.Join(r.TempDir(), "recipe")
+	r.must(os.CopyFS(recipe, os.DirFS("../../image")))
+	name := filepath.Join(recipe, "recipe.yaml")
+	text, err := os.ReadFile(name)
+	r.must(err)
+	lines := strings.Split(string(text), "\n")
+	for i, l := range lines {
+		if strings.HasPrefix(l, "version: ") {
+			lines[i] = "version: " + version
+		}
+	}
+	r.must(os.WriteFile(name, []byte(strings.Join(lines, "\n")), 0o644))
+	dir = filepath.Join(r.TempDir(), version)
+	out, err := exec.CommandContext(r.ctx, "../../bin/wellcar", "build", "--recipe", recipe, "--out", dir).CombinedOutput()
+	if err != nil {
+		r.Fatalf("building %s: %v\n%s", version, err, out)
+	}
+	return dir
+}
+
+// updates is a server whose release can be exchanged, and what it was told.
+type updates struct {
+	mu   sync.Mutex
+	dir  string
+	told []string
+	addr string
+}
+
+func (u *updates) serve(dir string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.dir = dir
+}
+
+func (u *updates) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u.mu.Lock()
+	h := server.Handler{Dir: u.dir, Logf: u.note}
+	u.mu.Unlock()
+	h.ServeHTTP(w, r)
+}
+
+func (u *updates) note(format string, args ...any) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.told = append(u.told, fmt.Sprintf(format, args...))
+}
+
+// heard says whether a machine told something.
+func (u *updates) heard(what string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, line := range u.told {
+		if strings.Contains(line, what) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *rig) newUpdates() *updates {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	r.must(err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	r.must(err)
+	u := &updates{addr: "10.0.2.2:" + port}
+	srv := &http.Server{Handler: u}
+	go srv.Serve(l)
+	r.Cleanup(func() {
+		srv.Close()
+		for _, line := range u.told {
+			r.Logf("server: %s", line)
+		}
+	})
+	return u
+}
+
+// follower is the config of a machine that follows a server and has an
+// application which does not work on one version.
+func (r *rig) follower(u *updates, trust []byte, broken string) []byte {
+	type file struct {
+		Path      string            `json:"path"`
+		Overwrite bool              `json:"overwrite"`
+		Mode      int               `json:"mode"`
+		Contents  map[string]string `json:"contents"`
+	}
+	plain := func(path string, mode int, text string) file {
+		return file{path, true, mode, map[string]string{"source": "data:;base64," + base64Of(text)}}
+	}
+	config := map[string]any{"ignition": map[string]string{"version": "3.3.0"},
+		"passwd": map[string]any{"users": []any{map[string]any{"name": "core", "sshAuthorizedKeys": []string{r.key.Line}}}},
+		"storage": map[string]any{"files": []file{
+			plain("/etc/flatcar/update.conf", 0o644, "GROUP=stable\nSERVER=http://"+u.addr+"/v1/update/\nREBOOT_STRATEGY=off\n"),
+			plain("/etc/wellcar/release-keys.pem", 0o644, string(trust)),
+			plain("/opt/bin/app-works", 0o755, "#!/bin/sh\n! grep -q '^VERSION="+broken+"$' /etc/os-release\n"),
+			plain("/etc/wellcar/health.d/app.yaml", 0o644, "deadline: 30s\nchecks:\n  - name: the application\n    command: [/opt/bin/app-works]\n"),
+		}}}
+	data, err := json.Marshal(config)
+	r.must(err)
+	return data
+}
+
+// TestUpdate follows a machine from one release to the next, and to one on
+// which its application does not work, and back.
+func TestUpdate(t *testing.T) {
+	r := newRig(t)
+	var stop context.CancelFunc
+	r.ctx, stop = context.WithTimeout(t.Context(), updateLimit)
+	t.Cleanup(stop)
+	p := r.newPublisher()
+	first, second, third := r.openBuilt(filepath.Dir(r.image)), r.openBuilt(r.buildVersion("0.2.0")), r.openBuilt(r.buildVersion("0.3.0"))
+	u := r.newUpdates()
+	u.serve(p.publish(second))
+	vm := r.start(qemu.Machine{Image: r.copyImage(), Persist: true, FwCfg: map[string][]byte{configName: r.follower(u, p.trust, third.version)}})
+	client, err := vm.SSH(r.ctx, "core", r.key, 0)
+	r.must(err)
+	r.overSSH(client, []check{
+		waitGood(first.version),
+		{"the update", "sudo update_engine_client -update", `.*CURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\n.*Update succeeded -- reboot needed.`, 0},
+		{"the status", "update_engine_client -status", `LAST_CHECKED_TIME=[1-9]\d*\nPROGRESS=1.000000\nCURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\nNEW_SIZE=[1-9]\d*`, 0},
+		{"a mark for others", "test -e /run/reboot-required", ``, 0},
+		{"the next slot", "sudo cgpt next /dev/vda", `E03DD35C-7C2D-4A47-B3FE-27F15780A57C`, 0},
+	})
+	client = r.reboot(vm, client, 1)
+	r.overSSH(client, []check{
+		{"the new version", ". /etc/os-release; echo $VERSION", "0.2.0", 0},
+		{"its slot", "rootdev -s /usr", "/dev/vda4", 0},
+		waitGood("0.2.0"),
+		{"cgpt", "sudo cgpt show -i 4 -S /dev/vda; sudo cgpt show -i 4 -P /dev/vda", "1\n2", 0},
+		noFailed,
+	})
+	u.serve(p.publish(third, second))
+	r.overSSH(client, []check{
+		{"the bad update", "sudo update_engine_client -update", `.*Update succeeded -- reboot needed.`, 0},
+		{"by a delta", "sudo journalctl -u update-engine", `.*installed 0.3.0 by the delta.*`, 0},
+	})
+	client = r.reboot(vm, client, 2)
+	r.overSSH(client, []check{
+		{"the version before", ". /etc/os-release; echo $VERSION", "0.2.0", 0},
+		{"its slot", "rootdev -s /usr", "/dev/vda4", 0},
+		{"the sentence at login", "timeout 120 sh -c 'until grep -q undone /run/flatcar/motd; do sleep 1; done'; cat /run/flatcar/motd", `.*The update to 0.3.0 was undone: the application \(/etc/wellcar/health.d/app.yaml:3\) did not hold within 30s.*`, 0},
+		{"the same update again", "sudo update_engine_client -update", `.*not installing 0.3.0: 0.3.0 was given up.*`, 1},
+		{"no reboot is due", "update_engine_client -status", `.*UPDATE_STATUS_IDLE.*`, 0},
+		noFailed,
+	})
+	for _, what := range []string{"downloads", "has downloaded", "has installed it and waits for a reboot", "came from 0.1.0", "went back to the old version", "holds it back"} {
+		if !u.heard(what) {
+			t.Errorf("the server was not told that a machine %s", what)
+		}
+	}
+}
+
+// waitGood waits until the running version is marked good.
+func waitGood(version string) check {
+	return check{"marking good", "sudo timeout 300 sh -c 'until test -e /boot/EFI/Linux/wellcar-" + version + ".efi; do sleep 1; done'", ``, 0}
+}
+
+// reboot waits until the machine has started that many times anew.
+func (r *rig) reboot(vm *qemu.VM, client *qemu.Client, times int) *qemu.Client {
+	r.Helper()
+	mark := vm.Serial.Mark()
+	client.Run(r.ctx, "sudo systemctl reboot") // cut off by what it does
+	client.Close()
+	for range times {
+		r.says(vm, mark, `BdsDxe: starting `) // once for each boot
+		mark = vm.Serial.Mark()
+	}
+	client, err := vm.SSH(r.ctx, "core", r.key, mark)
+	r.must(err)
+	return client
+}
