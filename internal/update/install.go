@@ -19,6 +19,7 @@ import (
 	"wellcar.dev/internal/release"
 	"wellcar.dev/internal/slot"
 	"wellcar.dev/internal/sys/blockdev"
+	"wellcar.dev/internal/sys/filelock"
 	"wellcar.dev/internal/sys/volume"
 )
 
@@ -52,8 +53,28 @@ type job struct {
 	device *os.File // the other slot
 }
 
-// Install does it. Result says which payload was taken and why.
+// lockFile keeps two installations apart.
+const lockFile = "run/wellcar-update.lock"
+
+func (in *Installer) lock() (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(in.Boot.Root, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fail(omaha.CodeInstallDevice, "installing: %w", err)
+	}
+	if err := filelock.Try(f); err != nil {
+		f.Close()
+		return nil, fail(omaha.CodeInstallDevice, "installing: another program is at it: %w", err)
+	}
+	return f, nil
+}
+
+// Install does it. The note says which payload was taken and why.
 func (in *Installer) Install(ctx context.Context, rel Verified) (note string, err error) {
+	lock, err := in.lock()
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
 	j := &job{Installer: in, rel: rel}
 	m := rel.Manifest
 	if j.state, err = in.Boot.State(); err != nil {

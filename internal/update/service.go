@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"wellcar.dev/internal/format/omaha"
+	"wellcar.dev/internal/release"
 	"wellcar.dev/internal/slot"
 )
 
@@ -45,7 +46,7 @@ type Service struct {
 	asked   chan struct{}
 	proved  chan struct{} // closed when the running system has been judged
 	poll    Poll
-	release string // version of /usr
+	version string // of /usr
 
 	lastError atomic.Value // string: why the last check failed, "" if it did not
 }
@@ -331,7 +332,7 @@ func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	}
 	c.event(ctx, omaha.NewEvent(omaha.DownloadFinished, omaha.ResultSuccess, 0))
 	c.board.change(func(st *Status) { st.Operation = Finalizing })
-	if err := c.staged(rel); err != nil {
+	if err := MarkStaged(c.Root, c.id.Version, rel.Manifest, c.Now()); err != nil {
 		return err
 	}
 	c.Logf("installed %s %s; it starts with the next boot", o.Version, note)
@@ -363,19 +364,19 @@ func (c *check) progress() func(done, total int64) {
 	}
 }
 
-// staged keeps what the next boot has to know.
-func (c *check) staged(rel Verified) error {
-	m := rel.Manifest
-	state, err := LoadState(c.Root)
+// MarkStaged keeps what the next boot has to know of an installed release.
+func MarkStaged(root, running string, m release.Manifest, now time.Time) error {
+	prefs := Prefs{filepath.Join(root, PrefsDir)}
+	state, err := LoadState(root)
 	if err != nil {
 		return err
 	}
-	state.Staged = Staged{Version: m.Version, RootHash: m.RootHash, Previous: c.id.Version, BootID: c.bootID()}
-	state.Decision = Decision{Version: m.Version, Outcome: "pending", Reason: "it is installed and starts with the next boot", When: c.Now().UTC().Format(time.RFC3339)}
-	if seen, _ := c.prefs.Get(PrefMinimum); seen == "" || slot.Compare(m.Minimum, seen) > 0 {
-		c.logError(c.prefs.Set(PrefMinimum, m.Minimum))
+	state.Staged = Staged{Version: m.Version, RootHash: m.RootHash, Previous: running, BootID: readWord(root, "proc/sys/kernel/random/boot_id")}
+	state.Decision = Decision{Version: m.Version, Outcome: "pending", Reason: "it is installed and starts with the next boot", When: now.UTC().Format(time.RFC3339)}
+	if seen, _ := prefs.Get(PrefMinimum); seen == "" || slot.Compare(m.Minimum, seen) > 0 {
+		err = prefs.Set(PrefMinimum, m.Minimum)
 	}
-	return errors.Join(state.Save(c.Root), c.prefs.Set(PrefPrevious, c.id.Version), touch(c.Root, StagedFile), touch(c.Root, RebootRequiredFile))
+	return errors.Join(err, state.Save(root), prefs.Set(PrefPrevious, running), touch(root, StagedFile), touch(root, RebootRequiredFile))
 }
 
 func touch(root, name string) error {
@@ -420,8 +421,8 @@ func (s *Service) settle() {
 		s.Logf("%v", err)
 		return
 	}
-	s.release = settings.Get("FLATCAR_RELEASE_VERSION")
-	if slot.After(s.release, kept.Staged.Version, kept.Staged.Previous) == slot.WentBack {
+	s.version = settings.Get("FLATCAR_RELEASE_VERSION")
+	if slot.After(s.version, kept.Staged.Version, kept.Staged.Previous) == slot.WentBack {
 		s.rememberBad(&kept, "it did not start, or did not come far enough to be judged")
 		kept.Staged = Staged{}
 		s.logError(kept.Save(s.Root))

@@ -142,6 +142,20 @@ func (r *Remote) head(ctx context.Context, url string, size int64) ([]byte, erro
 	return data[:n], err
 }
 
+// OpenRemote reads a release from the folder of a web server.
+func OpenRemote(ctx context.Context, r *Remote, base string, v Verifier) (Verified, error) {
+	manifest, err := r.small(ctx, omaha.Join(base, release.ManifestFile), release.MaxManifest)
+	if err != nil {
+		return Verified{}, err
+	}
+	signature, err := r.small(ctx, omaha.Join(base, release.SignatureFile), release.MaxSignature)
+	if err != nil {
+		return Verified{}, err
+	}
+	m, err := v.Verify(manifest, signature)
+	return Verified{Manifest: m, Base: base}, err
+}
+
 // OpenLocal reads a release from a folder or a package file of the machine.
 func OpenLocal(path string, v Verifier) (Verified, error) {
 	info, err := os.Stat(path)

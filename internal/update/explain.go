@@ -1,0 +1,98 @@
+//go:build linux
+
+package update
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"wellcar.dev/internal/slot"
+)
+
+// Facts are what a person is told about the updates of a machine.
+type Facts struct {
+	Version  string // that runs
+	Settings Settings
+	State    slot.State
+	Kept     State
+	Bad      []slot.Bad
+}
+
+// ReadFacts collects them below a root.
+func ReadFacts(root string, boot Boot) (f Facts, err error) {
+	if f.Settings, err = LoadSettings(root); err != nil {
+		return f, err
+	}
+	f.Version = f.Settings.Get("FLATCAR_RELEASE_VERSION")
+	if f.Kept, err = LoadState(root); err != nil {
+		return f, err
+	}
+	if f.Bad, err = LoadBad(root); err != nil {
+		return f, err
+	}
+	f.State, err = boot.State()
+	return f, err
+}
+
+// Explain says in lines what runs, what starts next, and what was decided.
+func (f Facts) Explain() string {
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "%-14s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	views := f.State.Views(KeyOf)
+	line("Running:", "%s in slot %s, %s", f.Version, f.State.Booted, standing(views[f.State.Booted]))
+	other := f.State.Booted.Other()
+	if k := views[other].Kernel; k != nil {
+		line("Other slot:", "%s in slot %s, %s", k.Version, other, standing(views[other]))
+	} else {
+		line("Other slot:", "nothing that can start in slot %s", other)
+	}
+	if order := slot.Order(f.State.Kernels); len(order) > 0 {
+		line("Next boot:", "%s", order[0].Version)
+	}
+	if server, ok := f.Settings.Server(); ok {
+		line("Updates:", "group %s of %s", f.Settings.Group(), server)
+	} else {
+		line("Updates:", "off, because SERVER=%s", f.Settings.Get("SERVER"))
+	}
+	if d := f.Kept.Decision; d.Version != "" {
+		line("Last decision:", "%s is %s: %s (%s)", d.Version, outcomes[d.Outcome], d.Reason, d.When)
+	}
+	for _, bad := range f.Bad {
+		line("Given up:", "%s on %s: %s", bad.Version, bad.When.UTC().Format(time.DateOnly), bad.Reason)
+	}
+	return b.String()
+}
+
+var outcomes = map[string]string{"good": "good", "bad": "given up", "held": "not healthy", "pending": "waiting for a reboot"}
+
+// standing says a slot's state in words.
+func standing(v slot.View) string {
+	k := v.Kernel
+	switch {
+	case k == nil:
+		return "without a kernel"
+	case k.HeldBack():
+		return "good, held back"
+	case k.Good():
+		return "good"
+	case k.Spent():
+		return "given up"
+	}
+	return fmt.Sprintf("not proved yet, %d starts left", k.Left)
+}
+
+// ForgetBad lets a version be installed again.
+func ForgetBad(root, version string) error {
+	list, err := LoadBad(root)
+	if err != nil {
+		return err
+	}
+	left := slot.Forget(list, version)
+	if len(left) == len(list) {
+		return fmt.Errorf("forgetting %s: it was not given up", version)
+	}
+	return SaveBad(root, left)
+}
