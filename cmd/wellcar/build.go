@@ -54,10 +54,12 @@ func buildCommand(a *app) *cobra.Command {
 		Short: "Build the disk image from the signed archive",
 		Long:  buildLong,
 		Example: `  wellcar build
+  wellcar build --version 0.2.0 --out /tmp/next
   wellcar build --out /tmp/a --lock require --archive http://mirror.example/debian`,
 		Args: cobra.NoArgs,
 	}
 	w.buildFlags(c.Flags())
+	c.Flags().StringVar(&w.version, "version", "", "version of the image instead of the recipe's")
 	c.Flags().StringVar(&w.out, "out", defaultOut, "folder of the results")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		w.logf = a.show.note

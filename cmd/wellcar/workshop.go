@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +40,7 @@ var (
 // archive is reached. The zero value of a field means its default.
 type workshop struct {
 	recipeDir string
+	version   string // instead of the recipe's
 	out       string
 	archive   string // address flag
 	policy    archive.Policy
@@ -61,11 +64,17 @@ func (w *workshop) cache(report progress) (archive.Cache, archive.FetchOptions, 
 	return archive.Cache{Dir: dir, Client: archive.Client{Mirror: mirror}}, o, nil
 }
 
+var versionForm = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+
 func (w *workshop) recipe() (image.Recipe, error) {
 	r, err := image.LoadRecipe(os.DirFS(w.recipeDir))
 	if err != nil {
 		return r, fmt.Errorf("reading the recipe in %s: %w", w.recipeDir, err)
 	}
+	if w.version != "" && !versionForm.MatchString(w.version) {
+		return r, withCode(exitUsage, fmt.Errorf("--version %q: write three numbers, such as 1.2.3", w.version))
+	}
+	r.Version = cmp.Or(w.version, r.Version)
 	return r, nil
 }
 

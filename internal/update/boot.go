@@ -4,6 +4,7 @@ package update
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -101,14 +102,11 @@ func held(device string) (slot.Key, bool) {
 		return slot.Key{}, false
 	}
 	defer f.Close()
-	head := make([]byte, erofs.BlockSize)
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return slot.Key{}, false
-	}
-	size, err := erofs.DataSize(head[erofs.SuperblockOffset:])
+	size, err := usrSize(f)
 	if err != nil {
 		return slot.Key{}, false
 	}
+	head := make([]byte, verity.BlockSize)
 	if _, err := f.ReadAt(head, size); err != nil {
 		return slot.Key{}, false
 	}
@@ -117,4 +115,13 @@ func held(device string) (slot.Key, bool) {
 		return slot.Key{}, false
 	}
 	return slot.Key(sb.UUID), true
+}
+
+// usrSize is the size of the file system in a slot, bytes.
+func usrSize(r io.ReaderAt) (int64, error) {
+	head := make([]byte, erofs.BlockSize)
+	if _, err := r.ReadAt(head, 0); err != nil {
+		return 0, err
+	}
+	return erofs.DataSize(head[erofs.SuperblockOffset:])
 }

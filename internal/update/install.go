@@ -168,6 +168,9 @@ func (j *job) apply(ctx context.Context, p release.Payload) (kernel []byte, err 
 		return nil, err
 	}
 	defer closeOld()
+	if p.Kind == release.Full {
+		j.reuse(ctx, a)
+	}
 	if err := a.CheckOld(); err != nil {
 		return nil, fail(omaha.CodePayloadVerify, "%w", err)
 	}
@@ -223,9 +226,6 @@ func (j *job) readHead(ctx context.Context, src source, p release.Payload) (delt
 // applier opens what a delta starts from.
 func (j *job) applier(head delta.Head) (a *delta.Applier, closeOld func(), err error) {
 	a = &delta.Applier{Head: head, New: j.device}
-	if head.Kind == delta.Full {
-		return a, func() {}, nil
-	}
 	old, err := os.Open(filepath.Join(j.Boot.Root, j.parts[j.state.Booted].Path))
 	if err != nil {
 		return nil, nil, fail(omaha.CodeInstallDevice, "opening the running slot: %w", err)
@@ -242,6 +242,44 @@ func (j *job) applier(head delta.Head) (a *delta.Applier, closeOld func(), err e
 	}
 	a.Old, a.OldUKI, a.OldUKISize = old, uki, info.Size()
 	return a, func() { old.Close(); uki.Close() }, nil
+}
+
+// reuse leaves out of a full payload what the running release has, by the
+// block index. Without one, or if something is wrong with it, the payload is
+// fetched as a whole.
+func (j *job) reuse(ctx context.Context, a *delta.Applier) {
+	p, ok := j.rel.Manifest.Find(release.Index, "")
+	if !ok || j.Remote == nil || p.Size > maxIndex {
+		return
+	}
+	if err := j.readIndex(ctx, a, p); err != nil {
+		j.Logf("fetching the whole payload: %v", err)
+		return
+	}
+	j.Logf("the running release has a part of the new one: %d bytes are to be fetched", a.Reuse.Needs(a.Head))
+}
+
+// maxIndex is the size of the largest index that is read, bytes.
+const maxIndex = 16 << 20
+
+func (j *job) readIndex(ctx context.Context, a *delta.Applier, p release.Payload) error {
+	data, err := j.Remote.small(ctx, omaha.Join(j.rel.Base, p.Name), p.Size)
+	if err != nil {
+		return err
+	}
+	if err := p.CheckFile(bytes.NewReader(data)); err != nil {
+		return err
+	}
+	x, err := delta.ParseIndex(data, a.Head)
+	if err != nil {
+		return err
+	}
+	size, err := usrSize(a.Old)
+	if err != nil {
+		return err
+	}
+	a.Reuse, err = delta.NewReuse(x, a.Head.To, a.Old, size, a.OldUKI, a.OldUKISize)
+	return err
 }
 
 // resume is the segment to go on from: not the first, if the last attempt was

@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -165,10 +164,15 @@ func (p *publisher) publish(t *testing.T, next made, from ...made) string {
 		m.Payloads = append(m.Payloads, e)
 	}
 	b.Reset()
-	if _, err := payload.Full(t.Context(), next.Image, &b, io.Discard, payload.Options{}); err != nil {
+	var index bytes.Buffer
+	if _, err := payload.Full(t.Context(), next.Image, &b, &index, payload.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	m.Payloads = append(m.Payloads, addPayload(t, dir, "full.payload", release.Full, b.Bytes()))
+	write(t, dir, "full.index", index.Bytes())
+	sum := sha256.Sum256(index.Bytes())
+	m.Payloads = append(m.Payloads, release.Payload{Kind: release.Index, File: release.File{Name: "full.index", Size: int64(index.Len()), SHA256: hex.EncodeToString(sum[:])},
+		HeadSize: int64(index.Len()), HeadHash: hex.EncodeToString(sum[:])})
 	data, err := release.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
