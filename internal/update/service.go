@@ -169,6 +169,7 @@ func removeFiles(root string, names ...string) error {
 // round is one check, and what follows it; it returns the wait until the next.
 func (s *Service) round(ctx context.Context, source string) time.Duration {
 	defer s.rest()
+	s.lastError.Store("")
 	settings, err := LoadSettings(s.Root)
 	if err != nil {
 		s.Logf("%v", err)
