@@ -2,6 +2,9 @@
 // and keeps where each element came from. Only programs of the host import
 // it; machines read Ignition JSON.
 //
+// A top-level key "health" is ours: the checks that a new version has to pass,
+// which become a file of the machine.
+//
 // Versions 1.0.0, 1.1.0 and 1.2.0-experimental of
 // https://coreos.github.io/butane/specs/ are read. Other variants are refused
 // with what to write instead.
@@ -61,6 +64,7 @@ func Translate(name string, data []byte, filesDir string, strict bool) ([]byte, 
 	if problem != nil {
 		return nil, provision.Report{*problem}, nil
 	}
+	data, checks := takeHealth(data)
 	options := common.TranslateOptions{FilesDir: filesDir}
 	out, found, err := v.translate(data, common.TranslateBytesOptions{TranslateOptions: options})
 	problems := convert(text, found)
@@ -79,7 +83,13 @@ func Translate(name string, data []byte, filesDir string, strict bool) ([]byte, 
 	if err != nil || problems.Err() != nil {
 		return nil, problems, nil
 	}
-	return out, problems, positions(text, v.origins(data, options))
+	where := positions(text, v.origins(data, options))
+	if checks != nil {
+		if out, err = putHealth(out, checks, text, where); err != nil {
+			return nil, append(problems, text.Problems(err)...), nil
+		}
+	}
+	return out, problems, where
 }
 
 // versionOf reads variant and version, or says what is wrong with them.
