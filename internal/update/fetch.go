@@ -99,6 +99,9 @@ func (r *Remote) patiently(ctx context.Context, try func() error) error {
 // passing says that an error may not come again.
 func passing(err error) bool {
 	var f *Failure
+	if err == nil {
+		return false
+	}
 	if errors.Is(err, errTooMuch) || errors.Is(err, context.Canceled) {
 		return false
 	}
@@ -132,12 +135,19 @@ func (s *stream) close() {
 
 // read fills p from an offset of the payload on.
 func (s *stream) read(ctx context.Context, p []byte, offset int64) error {
-	done := 0
-	return s.remote.patiently(ctx, func() error {
-		n, err := s.once(ctx, p[done:], offset+int64(done))
-		done += n
-		return err
-	})
+	for done := 0; ; {
+		before := done
+		err := s.remote.patiently(ctx, func() error {
+			n, err := s.once(ctx, p[done:], offset+int64(done))
+			if done += n; n > 0 && passing(err) && ctx.Err() == nil {
+				return nil // what came counts: patience begins anew
+			}
+			return err
+		})
+		if err != nil || done == len(p) || done == before {
+			return err
+		}
+	}
 }
 
 func (s *stream) once(ctx context.Context, p []byte, offset int64) (n int, err error) {

@@ -31,6 +31,7 @@ type Service struct {
 	After   func(time.Duration) <-chan time.Time
 	Random  func() float64
 	Logf    func(format string, args ...any)
+	Pause   time.Duration // between attempts at a download
 	// Prove decides whether the running system may stay; it takes its time.
 	// nil: it may.
 	Prove func(ctx context.Context) error
@@ -76,7 +77,7 @@ const (
 // NewService fills in what a machine has.
 func NewService(machine string) *Service {
 	return &Service{Root: "/", Machine: machine, Boot: Boot{ESP: ESP{Dir: "/boot"}, Root: "/"}, HTTP: http.DefaultClient,
-		Now: time.Now, After: time.After, Random: rand.Float64, Logf: func(string, ...any) {}}
+		Pause: 20 * time.Second, Now: time.Now, After: time.After, Random: rand.Float64, Logf: func(string, ...any) {}}
 }
 
 func (s *Service) prefs() Prefs { return Prefs{filepath.Join(s.Root, PrefsDir)} }
@@ -317,7 +318,7 @@ func (c *check) attempted() {
 func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	c.board.change(func(st *Status) { st.Operation, st.NewVersion, st.NewSize = Available, o.Version, o.Package.Size })
 	remote := NewRemote(c.HTTP, c.settings)
-	remote.Logf = c.Logf
+	remote.Logf, remote.Pause = c.Logf, c.Pause
 	v := Verifier{Root: c.Root, Board: c.id.Board, Prefs: c.prefs, Now: c.Now(), Exact: exact}
 	rel, err := c.fetchManifest(ctx, remote, o, v)
 	if err != nil {
