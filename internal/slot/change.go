@@ -52,26 +52,35 @@ func Clear(s State) (changes []Change) {
 
 // Activate says how the file of a new version is to be named, and what has to
 // be renamed before it so that it comes first: a running system of a higher
-// version is held back.
+// version is held back. A running system that has not proved itself is in the
+// way, unless it is alone: then there is nothing to go back to but itself.
 func Activate(s State, version string, rootHash [32]byte) (name Name, changes []Change, err error) {
 	k, ok := s.RunningKernel()
 	switch {
 	case !ok:
 		return Name{}, nil, fmt.Errorf("activating %s: no kernel on the EFI system partition has the running root hash %x…", version, s.Running[:6])
-	case !k.Good():
+	case !k.Good() && !alone(s):
 		return Name{}, nil, fmt.Errorf("activating %s: the running %s has not proved itself yet, so there would be no way back", version, k.Version)
 	case k.Version == version:
 		return Name{}, nil, fmt.Errorf("activating %s: the running system has this version", version)
 	case k.RootHash == rootHash:
 		return Name{}, nil, fmt.Errorf("activating %s: the running system is this image", version)
 	}
-	name = Name{Version: version, Counted: true, Left: Tries}
+	back := Name{Version: k.Version}
 	if Compare(version, k.Version) < 0 {
-		changes = k.to(Name{Version: k.Version, Counted: true})
-	} else if k.HeldBack() {
-		changes = k.to(Name{Version: k.Version})
+		back.Counted = true // held back
 	}
-	return name, changes, nil
+	return Name{Version: version, Counted: true, Left: Tries}, k.to(back), nil
+}
+
+// alone says that nothing but the running system could start.
+func alone(s State) bool {
+	for _, k := range s.Kernels {
+		if k.RootHash != s.Running && !k.Spent() {
+			return false
+		}
+	}
+	return true
 }
 
 // Deactivate undoes Activate before the reboot: the other slot's kernels go,

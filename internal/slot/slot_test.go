@@ -178,7 +178,9 @@ func TestActivate(t *testing.T) {
 		{machine("A:1.0.0", "1.0.0"), "2.0.0+3 1.0.0"},
 		{machine("A:3.0.0", "3.0.0"), "2.0.0+3 3.0.0+0-0"},
 		{machine("A:1.0.0", "1.0.0+0-0"), "2.0.0+3 1.0.0"},
-		{machine("A:1.0.0", "1.0.0+2-1"), "has not proved itself"},
+		{machine("A:1.0.0", "1.0.0+2-1"), "2.0.0+3 1.0.0"},
+		{machine("A:3.0.0", "3.0.0+2-1"), "2.0.0+3 3.0.0+0-0"},
+		{machine("A:1.0.0 B:0.9.0", "1.0.0+2-1", "0.9.0"), "has not proved itself"},
 		{machine("A:2.0.0", "2.0.0"), "has this version"},
 		{machine("A:1.0.0", "3.0.0"), "no kernel"},
 	} {

@@ -20,12 +20,13 @@ type Remote struct {
 	User, Password string        // sent over HTTPS only
 	Retries        int           // of one read
 	Pause          time.Duration // between them
+	Rate           int64         // bytes a second; 0: any
 	Logf           func(format string, args ...any)
 }
 
 // NewRemote has the patience of Flatcar's client.
 func NewRemote(client *http.Client, s Settings) *Remote {
-	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: 20 * time.Second}
+	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: 20 * time.Second, Rate: s.Rate()}
 }
 
 // stall is how long no byte may come.
@@ -49,13 +50,13 @@ func (r *Remote) open(ctx context.Context, url string, offset int64) (io.ReadClo
 	}
 	switch {
 	case offset == 0 && resp.StatusCode == http.StatusOK, offset > 0 && resp.StatusCode == http.StatusPartialContent:
-		return resp.Body, nil
+		return slow(resp.Body, r.Rate), nil
 	case offset > 0 && resp.StatusCode == http.StatusOK: // a server without ranges
 		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
 			resp.Body.Close()
 			return nil, fail(omaha.CodeDownload, "fetching %s from byte %d on: %w", url, offset, err)
 		}
-		return resp.Body, nil
+		return slow(resp.Body, r.Rate), nil
 	}
 	resp.Body.Close()
 	return nil, fail(omaha.CodeHTTPBase+omaha.Code(resp.StatusCode), "fetching %s: HTTP status %s", url, resp.Status)
@@ -182,5 +183,29 @@ func readFull(r io.Reader, p []byte) (int, error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
+	return n, err
+}
+
+// limited is a body that is read no faster than a rate.
+type limited struct {
+	io.ReadCloser
+	rate  int64
+	start time.Time
+	read  int64
+}
+
+func slow(body io.ReadCloser, rate int64) io.ReadCloser {
+	if rate <= 0 {
+		return body
+	}
+	return &limited{ReadCloser: body, rate: rate, start: time.Now()}
+}
+
+// Read reads a tenth of a second's worth at most, and waits for its time.
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p[:min(int64(len(p)), max(l.rate/10, 1))])
+	l.read += int64(n)
+	due := l.start.Add(time.Duration(float64(l.read) / float64(l.rate) * float64(time.Second)))
+	time.Sleep(time.Until(due))
 	return n, err
 }

@@ -320,16 +320,9 @@ func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	remote := NewRemote(c.HTTP, c.settings)
 	remote.Logf, remote.Pause = c.Logf, c.Pause
 	v := Verifier{Root: c.Root, Board: c.id.Board, Prefs: c.prefs, Now: c.Now(), Exact: exact}
-	rel, err := c.fetchManifest(ctx, remote, o, v)
-	if err != nil {
-		return err
-	}
-	c.event(ctx, omaha.NewEvent(omaha.DownloadStarted, omaha.ResultSuccess, 0))
-	c.board.change(func(st *Status) { st.Operation = Downloading })
 	in := &Installer{Boot: c.Boot, Prefs: c.prefs, Remote: remote, Logf: c.Logf, Progress: c.progress()}
-	note, err := in.Install(ctx, rel)
+	rel, note, err := c.fromAny(ctx, in, o, v)
 	if err != nil {
-		c.attempted()
 		return err
 	}
 	c.event(ctx, omaha.NewEvent(omaha.DownloadFinished, omaha.ResultSuccess, 0))
@@ -343,16 +336,32 @@ func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	return nil
 }
 
-// fetchManifest asks each address in turn.
-func (c *check) fetchManifest(ctx context.Context, r *Remote, o Offer, v Verifier) (rel Verified, err error) {
+// fromAny takes the addresses in turn, the machine's own mirrors first.
+func (c *check) fromAny(ctx context.Context, in *Installer, o Offer, v Verifier) (rel Verified, note string, err error) {
 	var errs []error
-	for _, base := range o.CodeBases {
-		if rel, err = FetchManifest(ctx, r, o, base, v); err == nil {
-			return rel, nil
+	for _, base := range append(c.settings.Mirrors(), o.CodeBases...) {
+		if rel, err = FetchManifest(ctx, in.Remote, o, base, v); err == nil {
+			if note, err = c.download(ctx, in, rel); err == nil {
+				return rel, note, nil
+			}
 		}
 		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return rel, errors.Join(errs...)
+	return rel, "", errors.Join(errs...)
+}
+
+func (c *check) download(ctx context.Context, in *Installer, rel Verified) (note string, err error) {
+	if c.board.get().Operation != Downloading {
+		c.event(ctx, omaha.NewEvent(omaha.DownloadStarted, omaha.ResultSuccess, 0))
+		c.board.change(func(st *Status) { st.Operation = Downloading })
+	}
+	if note, err = in.Install(ctx, rel); err != nil {
+		c.attempted()
+	}
+	return note, err
 }
 
 // progress reports each percent.

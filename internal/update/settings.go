@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -92,6 +93,28 @@ func (s Settings) Group() string { return s.or("GROUP", "stable") }
 func (s Settings) Server() (url string, ok bool) {
 	url = s.Get("SERVER")
 	return url, strings.HasPrefix(url, "http://") || strings.HasPrefix(url, "https://")
+}
+
+// Mirrors are addresses that are asked for files before the server's own.
+func (s Settings) Mirrors() (bases []string) {
+	for m := range strings.SplitSeq(s.Get("DOWNLOAD_MIRROR"), ",") {
+		if m = strings.TrimSpace(m); m != "" {
+			bases = append(bases, m)
+		}
+	}
+	return bases
+}
+
+// Rate is how many bytes a second a download may take; 0 is any.
+func (s Settings) Rate() int64 {
+	text := s.Get("DOWNLOAD_RATE")
+	digits := strings.TrimRight(text, "KMG")
+	shift := map[string]int{"K": 10, "M": 20, "G": 30}[strings.TrimPrefix(text, digits)]
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n << shift
 }
 
 func (s Settings) or(key, otherwise string) string {
