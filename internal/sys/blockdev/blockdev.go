@@ -17,6 +17,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Device is a disk or a partition.
@@ -54,7 +55,7 @@ func List(sysfs string) ([]Device, error) {
 	var devices []Device
 	for _, e := range entries {
 		d, err := read(filepath.Join(dir, e.Name()))
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
 			continue // it went while we looked
 		}
 		if err != nil {
