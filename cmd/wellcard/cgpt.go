@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,7 @@ func runCgpt(_ context.Context, args []string, out, errOut io.Writer) error {
 		return errUsage
 	}
 	c.declare()
-	if err := c.flags.Parse(args[1:]); err != nil {
+	if err := c.flags.Parse(c.apart(args[1:])); err != nil {
 		return errUsage
 	}
 	return do()
@@ -68,17 +69,31 @@ type cgptCommand struct {
 	disk   cgpt.Disk
 	path   string // of the disk
 	set    map[string]string
+	values map[string]bool // flags that have a value
+}
+
+// apart parts a value that is written right behind its flag: -S1.
+func (c *cgptCommand) apart(args []string) (out []string) {
+	for _, a := range args {
+		if len(a) > 2 && a[0] == '-' && c.values[a[1:2]] && a[2] != '=' {
+			out = append(out, a[:2], a[2:])
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // declare makes every flag of every command known; those of show with a value
 // elsewhere have none there.
 func (c *cgptCommand) declare() {
-	c.set = map[string]string{}
+	c.set, c.values = map[string]string{}, map[string]bool{}
 	values, switches := "i b s t u l B S T P A M m O D", "v n q 1 f d z c p N"
 	if c.verb == "show" {
 		values, switches = "i D", "v n q d b s t u l S T P A"
 	}
 	for _, name := range strings.Fields(values) {
+		c.values[name] = true
 		c.flags.Func(name, "", func(v string) error { c.set[name] = v; return nil })
 	}
 	for _, name := range strings.Fields(switches) {
@@ -217,8 +232,8 @@ func (c *cgptCommand) add() error {
 	if err != nil {
 		return err
 	}
-	before := fmt.Sprint(c.disk.Table)
-	if err := c.disk.Add(c.number, f); err != nil || fmt.Sprint(c.disk.Table) == before {
+	before := slices.Clone(c.disk.Table.Partitions)
+	if err := c.disk.Add(c.number, f); err != nil || slices.Equal(c.disk.Table.Partitions, before) {
 		return err
 	}
 	return c.write()
@@ -295,8 +310,8 @@ func (c *cgptCommand) prioritize() error {
 	if err := c.load(); err != nil {
 		return err
 	}
-	before := fmt.Sprint(c.disk.Table)
-	if err := c.disk.Prioritize(c.number, c.set["f"] != ""); err != nil || fmt.Sprint(c.disk.Table) == before {
+	before := slices.Clone(c.disk.Table.Partitions)
+	if err := c.disk.Prioritize(c.number, c.set["f"] != ""); err != nil || slices.Equal(c.disk.Table.Partitions, before) {
 		return err
 	}
 	return c.write()
