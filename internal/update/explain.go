@@ -3,7 +3,9 @@
 package update
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -31,7 +33,11 @@ func ReadFacts(root string, boot Boot) (f Facts, err error) {
 	if f.Bad, err = LoadBad(root); err != nil {
 		return f, err
 	}
-	f.State, err = boot.State()
+	state, err := boot.State()
+	if errors.Is(err, fs.ErrPermission) {
+		return f, nil // the zero state says that it is not known
+	}
+	f.State = state
 	return f, err
 }
 
@@ -41,17 +47,7 @@ func (f Facts) Explain() string {
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(&b, "%-14s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	views := f.State.Views(KeyOf)
-	line("Running:", "%s in slot %s, %s", f.Version, f.State.Booted, standing(views[f.State.Booted]))
-	other := f.State.Booted.Other()
-	if k := views[other].Kernel; k != nil {
-		line("Other slot:", "%s in slot %s, %s", k.Version, other, standing(views[other]))
-	} else {
-		line("Other slot:", "nothing that can start in slot %s", other)
-	}
-	if order := slot.Order(f.State.Kernels); len(order) > 0 {
-		line("Next boot:", "%s", order[0].Version)
-	}
+	f.explainSlots(line)
 	if server, ok := f.Settings.Server(); ok {
 		line("Updates:", "group %s of %s", f.Settings.Group(), server)
 	} else {
@@ -64,6 +60,24 @@ func (f Facts) Explain() string {
 		line("Given up:", "%s on %s: %s", bad.Version, bad.When.UTC().Format(time.DateOnly), bad.Reason)
 	}
 	return b.String()
+}
+
+func (f Facts) explainSlots(line func(what, format string, args ...any)) {
+	if f.State.Booted == "" {
+		line("Running:", "%s; only root can see the slots", f.Version)
+		return
+	}
+	views := f.State.Views(KeyOf)
+	line("Running:", "%s in slot %s, %s", f.Version, f.State.Booted, standing(views[f.State.Booted]))
+	other := f.State.Booted.Other()
+	if k := views[other].Kernel; k != nil {
+		line("Other slot:", "%s in slot %s, %s", k.Version, other, standing(views[other]))
+	} else {
+		line("Other slot:", "nothing that can start in slot %s", other)
+	}
+	if order := slot.Order(f.State.Kernels); len(order) > 0 {
+		line("Next boot:", "%s", order[0].Version)
+	}
 }
 
 var outcomes = map[string]string{"good": "good", "bad": "given up", "held": "not healthy", "pending": "waiting for a reboot"}
