@@ -48,7 +48,7 @@ type builtImage struct {
 // verbs make the commands, in the order of the help.
 var verbs = []func(*app) *cobra.Command{
 	runCommand, buildCommand, releaseCommand, planCommand, configCommand, reportCommand, lockCommand, verifyCommand, diffCommand,
-	testCommand, toolsCommand, serveCommand, pipeCommand, qmpCommand,
+	testCommand, toolsCommand, serveCommand, packageCommand, pipeCommand, qmpCommand,
 }
 
 // run is the whole program: it returns the exit status.
