@@ -184,13 +184,13 @@ func waitGood(version string) check {
 func (r *rig) reboot(vm *qemu.VM, client *qemu.Client, times int) *qemu.Client {
 	r.Helper()
 	mark := vm.Serial.Mark()
-	client.Run(r.ctx, "sudo systemctl reboot") // cut off by what it does
-	client.Close()
+	go client.Run(r.ctx, "sudo systemctl reboot") // cut off by what it does, or left hanging
 	for range times {
 		r.says(vm, mark, `BdsDxe: starting `) // once for each boot
 		mark = vm.Serial.Mark()
 	}
-	client, err := vm.SSH(r.ctx, "core", r.key, mark)
+	client.Close()
+	next, err := vm.SSH(r.ctx, "core", r.key, mark)
 	r.must(err)
-	return client
+	return next
 }
