@@ -24,7 +24,10 @@ require (
 	github.com/vishvananda/netlink v1.3.1
 )
 
-require rsc.io/qr v0.2.0
+require (
+	github.com/dsnet/compress v0.0.1
+	rsc.io/qr v0.2.0
+)
 
 require (
 	github.com/ajeddeloh/go-json v0.0.0-20200220154158-5ae607161559 // indirect
