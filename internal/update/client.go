@@ -123,7 +123,7 @@ func Ask(ctx context.Context, client *http.Client, server string, r omaha.Reques
 	post.Header.Set("Content-Type", "text/xml")
 	resp, err := client.Do(post)
 	if err != nil {
-		return Answer{}, fail(omaha.CodeRequest, "asking for updates: %w", err)
+		return Answer{}, fail(omaha.CodeRequest, "asking for updates: %w", reason(ctx, err))
 	}
 	defer resp.Body.Close()
 	a := Answer{Status: resp.StatusCode}
@@ -132,7 +132,7 @@ func Ask(ctx context.Context, client *http.Client, server string, r omaha.Reques
 	}
 	a.Raw, err = readAll(resp.Body, omaha.MaxResponse)
 	if err != nil {
-		return a, fail(omaha.CodeRequest, "asking %s for updates: %w", server, err)
+		return a, fail(omaha.CodeRequest, "asking %s for updates: %w", server, reason(ctx, err))
 	}
 	if len(bytes.TrimSpace(a.Raw)) == 0 {
 		return a, fail(omaha.CodeEmptyResponse, "asking %s for updates: the answer is empty", server)
@@ -141,6 +141,14 @@ func Ask(ctx context.Context, client *http.Client, server string, r omaha.Reques
 		return a, fail(omaha.CodeXMLParse, "asking %s for updates: %w", server, err)
 	}
 	return a, nil
+}
+
+// reason is why a context ended, if that was the error.
+func reason(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
+		return cause
+	}
+	return err
 }
 
 var errTooMuch = errors.New("more came than allowed")

@@ -23,6 +23,22 @@ type ESP struct {
 	Dir string // mount point
 	// Free tells the room that is left, bytes; nil asks the file system.
 	Free func(dir string) (int64, error)
+	// Synced hears whenever what was written here, or to a slot, is on the
+	// disk; it may be nil.
+	Synced func()
+}
+
+// sync waits until all changes are on the disk.
+func (e ESP) sync() error {
+	err := volume.Sync(filepath.Join(e.Dir, slot.Dir))
+	e.synced()
+	return err
+}
+
+func (e ESP) synced() {
+	if e.Synced != nil {
+		e.Synced()
+	}
 }
 
 // margin stays free on the partition beside a new kernel, bytes.
@@ -78,7 +94,7 @@ func (e ESP) Do(changes []slot.Change) error {
 		if err := e.do(c); err != nil {
 			return fmt.Errorf("changing the EFI system partition: %w", err)
 		}
-		if err := volume.Sync(filepath.Join(e.Dir, slot.Dir)); err != nil {
+		if err := e.sync(); err != nil {
 			return err
 		}
 	}
@@ -127,7 +143,7 @@ func (e ESP) Stage(data io.Reader, n slot.Name) (activate func() error, err erro
 		if err := os.Rename(temporary, e.path(n.File())); err != nil {
 			return fmt.Errorf("activating the kernel of %s: %w", n.Version, err)
 		}
-		return volume.Sync(filepath.Join(e.Dir, slot.Dir))
+		return e.sync()
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"wellcar.dev/internal/format/omaha"
@@ -21,21 +22,23 @@ type Remote struct {
 	Retries        int           // of one read
 	Pause          time.Duration // between them
 	Rate           int64         // bytes a second; 0: any
+	Stall          time.Duration // how long no byte may come
 	Logf           func(format string, args ...any)
 }
 
 // NewRemote has the patience of Flatcar's client.
 func NewRemote(client *http.Client, s Settings) *Remote {
-	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: 20 * time.Second, Rate: s.Rate()}
+	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: pause, Rate: s.Rate(), Stall: stall}
 }
-
-// stall is how long no byte may come.
-const stall = 90 * time.Second
 
 // open asks for a file from an offset on.
 func (r *Remote) open(ctx context.Context, url string, offset int64) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	slowHead := time.AfterFunc(r.Stall, func() { cancel(errStalled) })
+	defer slowHead.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
+		cancel(nil)
 		return nil, fail(omaha.CodeDownload, "fetching %s: %w", url, err)
 	}
 	if offset > 0 {
@@ -46,8 +49,10 @@ func (r *Remote) open(ctx context.Context, url string, offset int64) (io.ReadClo
 	}
 	resp, err := r.Client.Do(req)
 	if err != nil {
-		return nil, fail(omaha.CodeDownload, "fetching %s: %w", url, err)
+		defer cancel(nil)
+		return nil, fail(omaha.CodeDownload, "fetching %s: %w", url, reason(ctx, err))
 	}
+	resp.Body = watch(resp.Body, r.Stall, cancel)
 	switch {
 	case offset == 0 && resp.StatusCode == http.StatusOK, offset > 0 && resp.StatusCode == http.StatusPartialContent:
 		return slow(resp.Body, r.Rate), nil
@@ -159,12 +164,8 @@ func (s *stream) once(ctx context.Context, p []byte, offset int64) (n int, err e
 		}
 		s.at = offset
 	}
-	body := s.body
-	watchdog := time.AfterFunc(stall, func() { body.Close() })
-	defer watchdog.Stop()
 	for n < len(p) {
-		k, err := body.Read(p[n:])
-		watchdog.Reset(stall)
+		k, err := s.body.Read(p[n:])
 		n, s.at = n+k, s.at+int64(k)
 		if s.done += int64(k); s.report != nil {
 			s.report(s.done, s.total)
@@ -175,6 +176,42 @@ func (s *stream) once(ctx context.Context, p []byte, offset int64) (n int, err e
 		}
 	}
 	return n, nil
+}
+
+// watched is a body whose request is cancelled when no byte comes for too long.
+type watched struct {
+	io.ReadCloser
+	limit   time.Duration
+	timer   *time.Timer
+	cancel  context.CancelCauseFunc
+	stalled atomic.Bool
+}
+
+func watch(body io.ReadCloser, limit time.Duration, cancel context.CancelCauseFunc) io.ReadCloser {
+	w := &watched{ReadCloser: body, limit: limit, cancel: cancel}
+	w.timer = time.AfterFunc(limit, func() {
+		w.stalled.Store(true)
+		cancel(errStalled)
+	})
+	w.timer.Stop()
+	return w
+}
+
+// Close also lets go of the request.
+func (w *watched) Close() error {
+	defer w.cancel(nil)
+	return w.ReadCloser.Close()
+}
+
+// Read is on the clock; the time between two reads is not.
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(w.limit)
+	defer w.timer.Stop()
+	n, err := w.ReadCloser.Read(p)
+	if err != nil && w.stalled.Load() {
+		err = errStalled
+	}
+	return n, err
 }
 
 // readFull fills p; a source that ends early is no error.

@@ -20,7 +20,6 @@ import (
 	"wellcar.dev/internal/slot"
 	"wellcar.dev/internal/sys/blockdev"
 	"wellcar.dev/internal/sys/filelock"
-	"wellcar.dev/internal/sys/volume"
 )
 
 // Installer writes a proven release into the slot that does not run and makes
@@ -112,6 +111,9 @@ func (j *job) prepare() error {
 	if need := m.UsrSize + m.TreeSize; !ok || dev.Size < need {
 		return fail(omaha.CodeInstallDevice, "checking slot %s: the new /usr needs %d bytes, the partition has %d; nothing was changed yet", j.state.Booted.Other(), need, dev.Size)
 	}
+	if err := j.Prefs.room(); err != nil {
+		return fail(omaha.CodeWrite, "%w; nothing was changed yet", err)
+	}
 	doomed := slot.Clear(j.state)
 	if err := j.Boot.ESP.CheckRoom(m.UKISize, doomed); err != nil {
 		return fail(omaha.CodeKernelDevice, "%w", err)
@@ -185,14 +187,23 @@ func (j *job) apply(ctx context.Context, p release.Payload) (kernel []byte, err 
 		}
 		return nil, coded(omaha.CodeNewRootfs, err)
 	}
-	if err := j.device.Sync(); err != nil {
-		return nil, fail(14, "writing slot %s: %w", j.state.Booted.Other(), err)
+	if err := j.sync(); err != nil {
+		return nil, err
 	}
 	var out bytes.Buffer
 	if err := a.Kernel(ctx, fetch, &out); err != nil {
 		return nil, coded(omaha.CodeNewKernel, err)
 	}
 	return out.Bytes(), nil
+}
+
+// sync waits until the slot is on the disk.
+func (j *job) sync() error {
+	if err := j.device.Sync(); err != nil {
+		return fail(omaha.CodeWrite, "writing slot %s: %w", j.state.Booted.Other(), err)
+	}
+	j.Boot.ESP.synced()
+	return nil
 }
 
 func coded(code omaha.Code, err error) error {
@@ -312,8 +323,8 @@ func (j *job) keep(p release.Payload) func(next int) error {
 		if next%stride != 0 {
 			return nil
 		}
-		if err := j.device.Sync(); err != nil {
-			return fail(14, "writing slot %s: %w", j.state.Booted.Other(), err)
+		if err := j.sync(); err != nil {
+			return err
 		}
 		if err := j.Prefs.Set(prefNext, strconv.Itoa(next)); err != nil {
 			j.Logf("%v", err)
@@ -335,13 +346,13 @@ func (j *job) activate(kernel []byte, name slot.Name, before []slot.Change) erro
 	if err != nil {
 		return fail(omaha.CodeKernelDevice, "%w", err)
 	}
-	if err := volume.Sync(filepath.Join(esp.Dir, slot.Dir)); err != nil {
-		return fail(omaha.CodeKernelDevice, "%w", err)
-	}
-	if err := esp.Do(before); err != nil {
+	if err := esp.sync(); err != nil {
 		return fail(omaha.CodeKernelDevice, "%w", err)
 	}
 	if err := activate(); err != nil {
+		return fail(omaha.CodeKernelDevice, "%w", err)
+	}
+	if err := esp.Do(before); err != nil { // behind it: at no time is there nothing to start
 		return fail(omaha.CodeKernelDevice, "%w", err)
 	}
 	j.forget()

@@ -50,6 +50,23 @@ func (p Prefs) Set(name, value string) error {
 	return durable.WriteFile(filepath.Join(p.Dir, name), []byte(value), 0o644)
 }
 
+// stateRoom is what the client may write to the root file system for one
+// update, bytes: the answer of the server and some small files.
+const stateRoom = 256 << 10
+
+// room proves by writing that there is room for what an update leaves.
+func (p Prefs) room() error {
+	name := filepath.Join(p.Dir, "room")
+	err := os.MkdirAll(p.Dir, 0o755)
+	if err == nil {
+		err = durable.WriteFile(name, make([]byte, stateRoom), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("checking the root file system: %d KiB cannot be written, delete something: %w", stateRoom>>10, err)
+	}
+	return os.Remove(name)
+}
+
 // Staged is an update that waits for a reboot or has just been booted.
 type Staged struct {
 	Version  string `json:"version,omitempty"`

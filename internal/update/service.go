@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type Service struct {
 	Random  func() float64
 	Logf    func(format string, args ...any)
 	Pause   time.Duration // between attempts at a download
+	Stall   time.Duration // how long no byte of one may come
+	AskTime time.Duration // for a question to the server, as a whole
 	// Prove decides whether the running system may stay; it takes its time.
 	// nil: it may.
 	Prove func(ctx context.Context) error
@@ -45,9 +48,11 @@ type Service struct {
 
 	board   board
 	asked   chan struct{}
-	proved  chan struct{} // closed when the running system has been judged
+	proved  chan struct{} // closed when the running system has been judged, and stays
+	judged  chan struct{} // closed when it has been judged
 	poll    Poll
-	version string // of /usr
+	version string     // of /usr
+	unsaved []slot.Bad // versions that were given up when nothing could be written
 
 	lastError atomic.Value // string: why the last check failed, "" if it did not
 }
@@ -76,15 +81,15 @@ const (
 
 // NewService fills in what a machine has.
 func NewService(machine string) *Service {
-	return &Service{Root: "/", Machine: machine, Boot: Boot{ESP: ESP{Dir: "/boot"}, Root: "/"}, HTTP: http.DefaultClient,
-		Pause: 20 * time.Second, Now: time.Now, After: time.After, Random: rand.Float64, Logf: func(string, ...any) {}}
+	return &Service{Root: "/", Machine: machine, Boot: Boot{ESP: ESP{Dir: "/boot"}, Root: "/"}, HTTP: NewClient(),
+		Pause: pause, Stall: stall, AskTime: askTime, Now: time.Now, After: time.After, Random: rand.Float64, Logf: func(string, ...any) {}}
 }
 
 func (s *Service) prefs() Prefs { return Prefs{filepath.Join(s.Root, PrefsDir)} }
 
 // Start makes the service answer; Run must follow.
 func (s *Service) Start() {
-	s.asked, s.proved = make(chan struct{}, 1), make(chan struct{})
+	s.asked, s.proved, s.judged = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	s.board = board{status: Status{Operation: Idle, NewVersion: NoVersion}, tell: s.Notify}
 	if staged, err := LoadState(s.Root); err == nil && staged.Staged.BootID != "" && staged.Staged.BootID == s.bootID() {
 		s.board.status.Operation, s.board.status.NewVersion = NeedReboot, staged.Staged.Version
@@ -97,15 +102,17 @@ func (s *Service) bootID() string { return readWord(s.Root, "proc/sys/kernel/ran
 func (s *Service) Run(ctx context.Context) error {
 	s.settle()
 	go func() {
-		s.judge(ctx)
-		close(s.proved)
+		defer close(s.judged)
+		if s.judge(ctx) {
+			close(s.proved)
+		}
 	}()
 	wait := FirstWait(s.Random())
 	for {
 		source := omaha.Scheduler
 		select {
 		case <-ctx.Done():
-			<-s.proved
+			<-s.judged
 			return nil
 		case <-s.asked:
 			source = omaha.OnDemand
@@ -188,7 +195,7 @@ func (s *Service) round(ctx context.Context, source string) time.Duration {
 	c := &check{Service: s, settings: settings, server: server, source: source, prefs: s.prefs()}
 	c.id = ReadIdentity(s.Root, settings, c.prefs, s.Machine)
 	if s.board.get().Operation == NeedReboot {
-		answer, err := Ask(ctx, s.HTTP, server, c.id.PingRequest())
+		answer, err := c.post(ctx, c.id.PingRequest())
 		s.logError(err)
 		return s.poll.Next(answer.Status, "", s.Random())
 	}
@@ -230,7 +237,7 @@ func (c *check) run(ctx context.Context) error {
 	default: // an update while the running system is on trial would take away the way back
 		c.Logf("the check waits until the running system is judged")
 		select {
-		case <-c.proved:
+		case <-c.proved: // never, when the machine is on its way back
 		case <-ctx.Done():
 			return nil
 		}
@@ -254,10 +261,13 @@ func (c *check) updateNow(ctx context.Context) error {
 		return err
 	}
 	exact := c.settings.Get("WELLCAR_EXACT_VERSION")
-	verdict := slot.Judge(c.id.Version, offer.Version, kept, exact == offer.Version)
+	verdict := slot.Judge(c.id.Version, offer.Version, append(kept, c.unsaved...), exact == offer.Version)
 	c.Logf("offered %s: %s", offer.Version, verdict.Why)
 	if !verdict.Install {
 		return fail(omaha.CodeIgnoredByPolicy, "not installing %s: %s", offer.Version, verdict.Why)
+	}
+	if err := c.prefs.room(); err != nil {
+		return fail(omaha.CodeWrite, "not installing %s: %w; nothing was changed yet", offer.Version, err)
 	}
 	if err := c.backoff(*offer); err != nil {
 		return err
@@ -265,11 +275,18 @@ func (c *check) updateNow(ctx context.Context) error {
 	return c.install(ctx, *offer, exact)
 }
 
+// post asks the server, for a time.
+func (c *check) post(ctx context.Context, r omaha.Request) (Answer, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, c.AskTime, fmt.Errorf("no answer within %s", c.AskTime))
+	defer stop()
+	return Ask(ctx, c.HTTP, c.server, r)
+}
+
 // ask is the request of a check.
 func (c *check) ask(ctx context.Context) (*Offer, error) {
 	previous, ok := c.prefs.Get(PrefPrevious)
 	event, wentBack := LastEvent(c.id.Version, previous, ok, true)
-	answer, err := Ask(ctx, c.HTTP, c.server, c.id.CheckRequest(c.source, event))
+	answer, err := c.post(ctx, c.id.CheckRequest(c.source, event))
 	c.status = answer.Status
 	if err != nil {
 		return nil, err
@@ -318,7 +335,7 @@ func (c *check) attempted() {
 func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	c.board.change(func(st *Status) { st.Operation, st.NewVersion, st.NewSize = Available, o.Version, o.Package.Size })
 	remote := NewRemote(c.HTTP, c.settings)
-	remote.Logf, remote.Pause = c.Logf, c.Pause
+	remote.Logf, remote.Pause, remote.Stall = c.Logf, c.Pause, c.Stall
 	v := Verifier{Root: c.Root, Board: c.id.Board, Prefs: c.prefs, Now: c.Now(), Exact: exact}
 	in := &Installer{Boot: c.Boot, Prefs: c.prefs, Remote: remote, Logf: c.Logf, Progress: c.progress()}
 	rel, note, err := c.fromAny(ctx, in, o, v)
@@ -396,7 +413,7 @@ func touch(root, name string) error {
 
 // event tells one; whether it arrives is nobody's concern.
 func (c *check) event(ctx context.Context, e omaha.Event) {
-	if _, err := Ask(ctx, c.HTTP, c.server, c.id.EventRequest(c.source, e)); err != nil {
+	if _, err := c.post(ctx, c.id.EventRequest(c.source, e)); err != nil {
 		c.Logf("telling the server: %v", err)
 	}
 }
@@ -434,41 +451,66 @@ func (s *Service) settle() {
 	}
 	s.version = settings.Get("FLATCAR_RELEASE_VERSION")
 	if slot.After(s.version, kept.Staged.Version, kept.Staged.Previous) == slot.WentBack {
-		s.rememberBad(&kept, "it did not start, or did not come far enough to be judged")
-		kept.Staged = Staged{}
-		s.logError(kept.Save(s.Root))
+		s.cameBack(&kept)
 	}
+}
+
+// cameBack decides about a staged version that does not run: it is bad if its
+// starts are used up. One that lost its kernel to a power cut may be installed
+// again, and one that has starts left comes with the next boot.
+func (s *Service) cameBack(kept *State) {
+	state, err := s.Boot.State()
+	if err != nil {
+		s.Logf("what became of %s is not known: %v", kept.Staged.Version, err)
+		return
+	}
+	i := slices.IndexFunc(state.Kernels, func(k slot.Kernel) bool { return hex.EncodeToString(k.RootHash[:]) == kept.Staged.RootHash })
+	switch {
+	case i < 0:
+		s.Logf("%s is not on the EFI system partition any more; it may be installed again", kept.Staged.Version)
+		kept.Staged, kept.Decision = Staged{}, Decision{}
+	case !state.Kernels[i].Spent():
+		s.Logf("%s has starts left and comes with the next boot", kept.Staged.Version)
+		return
+	case s.rememberBad(kept, "it did not start, or did not come far enough to be judged"):
+		kept.Staged = Staged{}
+	}
+	s.logError(kept.Save(s.Root))
 }
 
 // rememberBad puts a staged version on the list, unless it is there with a
-// better reason.
-func (s *Service) rememberBad(kept *State, reason string) {
+// better reason. It says whether that will last: where nothing can be written,
+// it lasts until the next boot, which finds out again.
+func (s *Service) rememberBad(kept *State, reason string) bool {
 	list, err := LoadBad(s.Root)
-	if err != nil {
-		s.Logf("%v", err)
-		return
-	}
+	s.logError(err)
 	for _, b := range list {
 		if b.Version == kept.Staged.Version {
-			return
+			return true
 		}
 	}
 	bad := slot.Bad{Version: kept.Staged.Version, RootHash: kept.Staged.RootHash, Reason: reason, When: s.Now().UTC()}
-	s.logError(SaveBad(s.Root, slot.Remember(list, bad)))
 	kept.Decision = Decision{Version: bad.Version, Outcome: "bad", Reason: reason, When: bad.When.Format(time.RFC3339)}
 	s.Logf("%s was given up: %s", bad.Version, reason)
+	if err := SaveBad(s.Root, slot.Remember(list, bad)); err != nil {
+		s.Logf("%v", err)
+		s.unsaved = append(s.unsaved, bad)
+		return false
+	}
+	return true
 }
 
 // judge proves the running system, if it is on trial, and acts on the result.
-func (s *Service) judge(ctx context.Context) {
+// It says whether the system stays.
+func (s *Service) judge(ctx context.Context) (stays bool) {
 	state, err := s.Boot.State()
 	if err != nil {
 		s.Logf("the running system is not judged: %v", err)
-		return
+		return true
 	}
 	k, ok := state.RunningKernel()
 	if !ok || k.Good() {
-		return
+		return true
 	}
 	s.Logf("%s is on trial", k.Version)
 	if s.Prove != nil {
@@ -479,8 +521,9 @@ func (s *Service) judge(ctx context.Context) {
 	case err == nil:
 		s.keepRunning(k)
 	default:
-		s.giveUp(k, err)
+		return s.giveUp(k, err)
 	}
+	return true
 }
 
 func (s *Service) keepRunning(k slot.Kernel) {
@@ -512,8 +555,9 @@ func (s *Service) keepRunning(k slot.Kernel) {
 	}
 }
 
-// giveUp goes back to the other slot, if there is one to go back to.
-func (s *Service) giveUp(k slot.Kernel, why error) {
+// giveUp goes back to the other slot, if there is one to go back to; else the
+// system stays.
+func (s *Service) giveUp(k slot.Kernel, why error) (stays bool) {
 	kept, err := LoadState(s.Root)
 	s.logError(err)
 	state, err := s.Boot.State()
@@ -526,11 +570,12 @@ func (s *Service) giveUp(k slot.Kernel, why error) {
 		s.logError(kept.Save(s.Root))
 		s.announce(kept.Decision)
 		s.Logf("%s is not good: %v; it stays, because: %v", k.Version, why, err)
-		return
+		return true
 	}
 	kept.Staged.Version, kept.Staged.RootHash = k.Version, hex.EncodeToString(k.RootHash[:])
-	s.rememberBad(&kept, why.Error())
-	kept.Staged = Staged{}
+	if s.rememberBad(&kept, why.Error()) {
+		kept.Staged = Staged{}
+	}
 	s.logError(kept.Save(s.Root))
 	if err := s.Boot.ESP.Do(changes); err != nil {
 		s.Logf("%v", err)
@@ -539,6 +584,7 @@ func (s *Service) giveUp(k slot.Kernel, why error) {
 	if s.Reboot != nil {
 		s.logError(s.Reboot())
 	}
+	return false
 }
 
 // announce tells of a version that was given up, and of nothing else.

@@ -95,7 +95,7 @@ func (p *publisher) publish(next built, from ...built) (dir string) {
 	for _, old := range from {
 		name := fmt.Sprintf("from-%s.delta", old.version)
 		p.file(dir, name, func(w io.Writer) error {
-			_, err := payload.Delta(p.ctx, old.Image, next.Image, w, payload.Options{})
+			_, err := payload.Delta(p.ctx, old.Image, next.Image, w, payload.Options{Fast: true})
 			return err
 		})
 		e := p.describe(dir, name, release.Delta)
@@ -103,7 +103,7 @@ func (p *publisher) publish(next built, from ...built) (dir string) {
 		m.Payloads = append(m.Payloads, e)
 	}
 	p.file(dir, "full.payload", func(w io.Writer) error {
-		_, err := payload.Full(p.ctx, next.Image, w, io.Discard, payload.Options{})
+		_, err := payload.Full(p.ctx, next.Image, w, io.Discard, payload.Options{Fast: true})
 		return err
 	})
 	m.Payloads = append(m.Payloads, p.describe(dir, "full.payload", release.Full))

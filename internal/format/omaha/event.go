@@ -35,6 +35,7 @@ const (
 	CodePayloadHash     Code = 10
 	CodePayloadSize     Code = 11
 	CodePayloadVerify   Code = 12
+	CodeWrite           Code = 14 // of the payload
 	CodeNewRootfs       Code = 15
 	CodeNewKernel       Code = 16
 	CodeSignature       Code = 18
