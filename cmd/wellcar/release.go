@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wellcar.dev/internal/format/crau"
 	"wellcar.dev/internal/image"
 	"wellcar.dev/internal/image/publish"
 	"wellcar.dev/internal/lock"
@@ -59,6 +60,7 @@ func releaseCommand(a *app) *cobra.Command {
 	f.IntVar(&o.validDays, "valid-days", 180, "days until machines refuse the manifest")
 	f.BoolVar(&o.in.Fast, "fast", false, "make larger payloads in less time, for tries")
 	f.BoolVar(&o.in.Package, "package", false, "make "+release.PackageFile+" too, for servers that know one file for each version")
+	f.BoolVar(&o.in.CrAU, "crau", false, "make "+crau.File+" and "+publish.MigrateFile+" too, which move machines with Flatcar or CoreOS")
 	c.MarkFlagRequired("out")
 	c.MarkFlagRequired("key")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -180,6 +182,7 @@ const releaseKeysLong = `Makes the keys of releases in a folder:
   release.pem                the release key, which signs manifests
   release.certificates.json  the root key's word for it, for a span of time
   image.asc, image.pub.asc   an OpenPGP key for the files that people fetch
+  payload.pem, payload.pub.pem  an RSA key for payloads that move other systems
 
 Run again in the same folder, or with --root FILE, it makes a new release key
 under the same root key: that is how a release key is replaced.`

@@ -15,6 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
+	"wellcar.dev/internal/format/crau"
 	"wellcar.dev/internal/release"
 )
 
@@ -27,6 +28,9 @@ const (
 	CertificateFile = "release.certificates.json"
 	ImageKeyFile    = "image.asc" // OpenPGP, private
 	ImagePublicFile = "image.pub.asc"
+
+	PayloadKeyFile    = "payload.pem" // RSA, of payloads for update_engine
+	PayloadPublicFile = "payload.pub.pem"
 )
 
 // Keys are what a release is signed with.
@@ -34,6 +38,7 @@ type Keys struct {
 	Release      release.PrivateKey
 	Certificates []release.Certificate
 	Image        *openpgp.Entity // of the OpenPGP signatures
+	Payload      *crau.Signer    // of payloads for update_engine; nil: there is none
 }
 
 // LoadKeys reads the keys of a folder that CreateKeys made.
@@ -58,6 +63,18 @@ func LoadKeys(dir string) (Keys, error) {
 	if err != nil {
 		return k, fmt.Errorf("reading the key of the images in %s: %w", dir, err)
 	}
+	data, err = os.ReadFile(filepath.Join(dir, PayloadKeyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, nil
+	}
+	var payload crau.Signer
+	if err == nil {
+		payload, err = crau.ParseKey(data)
+	}
+	if err != nil {
+		return k, fmt.Errorf("reading the keys in %s: %w", dir, err)
+	}
+	k.Payload = &payload
 	return k, nil
 }
 
@@ -117,7 +134,7 @@ func CreateKeys(dir string, o KeyOptions) (root, key release.PrivateKey, err err
 			return root, key, fmt.Errorf("making keys: %w", err)
 		}
 	}
-	return root, key, imageKey(dir, o)
+	return root, key, errors.Join(imageKey(dir, o), payloadKey(dir, o))
 }
 
 // rootKey reads the root key, or makes it.
@@ -168,6 +185,33 @@ func imageKey(dir string, o KeyOptions) error {
 	}
 	if err := os.WriteFile(filepath.Join(dir, ImagePublicFile), public, 0o644); err != nil {
 		return fmt.Errorf("making the key of the images: %w", err)
+	}
+	return nil
+}
+
+// payloadKey makes an RSA key unless there is one.
+func payloadKey(dir string, o KeyOptions) error {
+	name := filepath.Join(dir, PayloadKeyFile)
+	if _, err := os.Stat(name); err == nil {
+		return nil
+	}
+	key, err := crau.GenerateKey(o.Random)
+	if err != nil {
+		return err
+	}
+	private, err := key.Marshal()
+	if err != nil {
+		return err
+	}
+	public, err := key.MarshalPublic()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, private, 0o600); err != nil {
+		return fmt.Errorf("making the key of payloads: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, PayloadPublicFile), public, 0o644); err != nil {
+		return fmt.Errorf("making the key of payloads: %w", err)
 	}
 	return nil
 }

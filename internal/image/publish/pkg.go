@@ -6,6 +6,7 @@
 //	delta-VERSION-ROOT.wellcar             one for each release named
 //	wellcar.img.zst, wellcar.uki.efi       for new machines
 //	wellcar_production_update.wcu          all that one machine needs in one file, if asked for
+//	flatcar_production_update.gz, migrate.sh for machines with Flatcar or CoreOS, if asked for
 //	version.txt, contents.txt, lock.json, recipe.tar, kernel.config, build.json
 //	sbom.spdx.json, provenance.intoto.json SPDX 2.3; SLSA provenance 1.0
 //	FILE.sig, FILE.DIGESTS, FILE.DIGESTS.asc, FILE.DIGESTS.sig  OpenPGP, as Flatcar publishes them
@@ -45,6 +46,7 @@ type Input struct {
 
 	Fast     bool // larger payloads in less time: for tries
 	Package  bool // make release.PackageFile too
+	CrAU     bool // make a payload for the update_engine of Flatcar and CoreOS too
 	Parallel int
 	Progress func(phase string, done, total int64) // may be nil
 }

@@ -53,8 +53,10 @@ func makeBuild(t testing.TB, version string, content []byte) string {
 	t.Helper()
 	dir := t.TempDir()
 	tree := fstree.New()
-	if err := tree.Put(fstree.Node{Path: "file", Kind: fstree.File, Mode: 0o644, Blob: fstree.BytesBlob(content)}); err != nil {
-		t.Fatal(err)
+	for name, data := range map[string][]byte{"file": content, usrProgram: []byte("#!/bin/sh\necho postinst\n"), usrLoader: []byte("LOADER")} {
+		if err := tree.Put(fstree.Node{Path: name, Kind: fstree.File, Mode: 0o644, Blob: fstree.BytesBlob(data)}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	plan, err := erofs.Plan(tree, erofs.Options{Label: "usr"})
 	if err != nil {
