@@ -50,6 +50,7 @@ func applets() []applet {
 		{"flatcar-update", "install a version that is asked for by name", runFlatcarUpdate},
 		{"locksmithctl", "show and change the reboot lock", runLocksmithctl},
 		{"locksmithd", "reboot when an update waits for it (daemon)", runLocksmithd},
+		{"postinst", "move a machine with Flatcar or CoreOS to this system", runPostinst},
 		{"rootdev", "print the device of a file system", runRootdev},
 		{"update_engine_client", "ask and command update-engine", runUpdateEngineClient},
 		{"apply", "change the machine to another config", runApply},

@@ -13,12 +13,19 @@ import (
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/slot"
 	"wellcar.dev/internal/sys/blockdev"
+	"wellcar.dev/internal/sys/efivar"
+	"wellcar.dev/internal/update/takeover"
 )
 
 // Boot is the machine's slots and kernels.
 type Boot struct {
 	ESP  ESP
 	Root string // "/" on a machine: where proc, sys and dev are looked for
+}
+
+// old is what is left of a system that ran before ours came.
+func (b Boot) old() takeover.Boot {
+	return takeover.Boot{Dir: b.ESP.Dir, Vars: efivar.Vars{Dir: filepath.Join(b.Root, efivar.Dir)}}
 }
 
 // mapping is the verified /usr in device-mapper.

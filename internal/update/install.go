@@ -115,7 +115,10 @@ func (j *job) prepare() error {
 		return fail(omaha.CodeWrite, "%w; nothing was changed yet", err)
 	}
 	doomed := slot.Clear(j.state)
-	if err := j.Boot.ESP.CheckRoom(m.UKISize, doomed); err != nil {
+	if err := j.Boot.ESP.CheckRoom(m.UKISize-j.Boot.old().Room(), doomed); err != nil {
+		return fail(omaha.CodeKernelDevice, "%w", err)
+	}
+	if err := j.Boot.old().Retire(); err != nil {
 		return fail(omaha.CodeKernelDevice, "%w", err)
 	}
 	if err := j.Boot.ESP.Do(doomed); err != nil {

@@ -532,6 +532,9 @@ func (s *Service) keepRunning(k slot.Kernel) {
 	if err == nil {
 		changes, err = slot.MarkGood(state)
 	}
+	if err == nil { // first, so that a cut does not leave a good system that does not start
+		err = s.Boot.old().Keep()
+	}
 	if err == nil {
 		err = s.Boot.ESP.Do(changes)
 	}
@@ -562,7 +565,7 @@ func (s *Service) giveUp(k slot.Kernel, why error) (stays bool) {
 	s.logError(err)
 	state, err := s.Boot.State()
 	var changes []slot.Change
-	if err == nil {
+	if err == nil && !s.Boot.old().OnTrial() { // from a trial any reboot goes back
 		changes, err = slot.MarkBad(state, KeyOf)
 	}
 	if err != nil {
