@@ -83,6 +83,22 @@ func UKIPath(version string, tries int) string {
 	return fmt.Sprintf("EFI/Linux/wellcar-%s.efi", version)
 }
 
+// What GRUB reads on the EFI system partition when a BIOS starts the disk.
+const (
+	GrubConfig    = "wellcar/grub.cfg"
+	GrubEnv       = "wellcar/grubenv" // which kernel is first, and starts counted
+	GrubEnvBackup = "wellcar/grubenv.bak"
+	GrubEnvSize   = 4096 // bytes of each
+)
+
+// GrubDir is where /usr keeps what GRUB is installed from: boot.img, core.img
+// and grub.cfg.
+const GrubDir = "usr/lib/wellcar/grub"
+
+// AddonGlob matches the files on the EFI system partition whose words are
+// added to every kernel's command line (systemd-stub(7), "addons").
+const AddonGlob = "loader/addons/*.addon.efi"
+
 // FirstBootFlags are the files on the ESP whose presence makes the next boot
 // a first boot; the first is the one we write.
 var FirstBootFlags = []string{"flatcar/first_boot", "coreos/first_boot"}

@@ -144,6 +144,22 @@ func (c Change) String() string {
 	return fmt.Sprintf("rename %s to %s", c.From.File(), c.To.File())
 }
 
+// Apply is what the kernels are after changes.
+func Apply(kernels []Kernel, changes []Change) []Kernel {
+	out := slices.Clone(kernels)
+	for _, c := range changes {
+		i := slices.IndexFunc(out, func(k Kernel) bool { return k.Name == c.From })
+		switch {
+		case i < 0:
+		case c.To == nil:
+			out = slices.Delete(out, i, i+1)
+		default:
+			out[i].Name = *c.To
+		}
+	}
+	return out
+}
+
 func (k Kernel) to(n Name) []Change {
 	if n == k.Name {
 		return nil
