@@ -87,6 +87,9 @@ func (b Boot) State() (slot.State, error) {
 	if err != nil {
 		return slot.State{}, err
 	}
+	if err := b.ESP.Fold(); err != nil {
+		return slot.State{}, err
+	}
 	s := slot.State{Booted: booted, Holds: map[slot.ID]slot.Key{}}
 	if s.Running, err = RootHash(string(line)); err != nil {
 		return s, err

@@ -90,6 +90,12 @@ func RootHash(line string) (hash [32]byte, err error) {
 
 // Do carries out changes in order, each durable before the next.
 func (e ESP) Do(changes []slot.Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := e.tell(changes, nil); err != nil {
+		return err
+	}
 	for _, c := range changes {
 		if err := e.do(c); err != nil {
 			return fmt.Errorf("changing the EFI system partition: %w", err)
@@ -140,6 +146,11 @@ func (e ESP) Stage(data io.Reader, n slot.Name) (activate func() error, err erro
 		return nil, fmt.Errorf("writing the kernel of %s: %w", n.Version, err)
 	}
 	return func() error {
+		if entry, err := readEntry(n, temporary); err == nil {
+			if err := e.tell(nil, &entry); err != nil {
+				return err
+			}
+		}
 		if err := os.Rename(temporary, e.path(n.File())); err != nil {
 			return fmt.Errorf("activating the kernel of %s: %w", n.Version, err)
 		}
