@@ -32,7 +32,7 @@ const (
 
 // The groups of the lock that verbs need.
 var (
-	imageGroups = []string{"image"}
+	imageGroups = []string{"image", "tools"} // of the tools, a build links the boot loader for a BIOS
 	toolGroups  = []string{"tools"}
 )
 

@@ -62,6 +62,7 @@ const board = "amd64-usr"
 type builder struct {
 	Input
 	pkgs    []*unpacked.Package
+	grub    []*unpacked.Package
 	merged  *merged
 	tree    *fstree.Tree
 	facts   map[[32]byte]unpacked.Facts
@@ -110,7 +111,7 @@ func prepare(in Input) (*builder, error) {
 }
 
 func (b *builder) close() {
-	for _, p := range b.pkgs {
+	for _, p := range append(b.grub, b.pkgs...) {
 		if p != nil {
 			p.Close()
 		}
@@ -137,12 +138,19 @@ func (b *builder) unpack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	grub, err := b.grubJobs()
+	if err != nil {
+		return err
+	}
 	progress := func(done, total int64) {
 		if b.Progress != nil {
 			b.Progress("unpack", done, total)
 		}
 	}
-	if err := cache.Fill(ctx, jobs, b.Parallel, progress); err != nil {
+	if err := cache.Fill(ctx, append(grub, jobs...), b.Parallel, progress); err != nil {
+		return err
+	}
+	if b.grub, err = cache.OpenAll(grub, b.Parallel); err != nil {
 		return err
 	}
 	b.pkgs, err = cache.OpenAll(jobs, b.Parallel)
@@ -212,6 +220,7 @@ func (b *builder) makeTree(context.Context) error {
 		return err
 	}
 	b.tree, b.facts = b.merged.tree, b.merged.facts
+	b.merged.keepGRUB(b.grub)
 	for _, d := range b.merged.dropped {
 		b.Logf("left out: %s", d)
 	}

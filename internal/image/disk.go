@@ -16,6 +16,7 @@ import (
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/derived"
 	"wellcar.dev/internal/layout"
+	"wellcar.dev/internal/slot"
 )
 
 // buildTime is the modification time of every file in every image: one
@@ -137,6 +138,9 @@ func (b *builder) writeDisk(ctx context.Context, disk Disk, usr Usr, uki []byte,
 	if err := writeExtents(disk, partition(layout.OEM).offset, oem); err != nil {
 		return fmt.Errorf("writing the OEM partition: %w", err)
 	}
+	if err := b.writeGRUB(disk); err != nil {
+		return fmt.Errorf("writing the boot loader for a BIOS: %w", err)
+	}
 	if err := b.Formats.GPT(disk, table(usr.RootHash)); err != nil {
 		return fmt.Errorf("writing the partition table: %w", err)
 	}
@@ -169,26 +173,34 @@ func (b *builder) espTree(uki []byte) (*fstree.Tree, error) {
 	if loader == nil {
 		return nil, fmt.Errorf("making the EFI system partition: no package brings %s", espBootloader)
 	}
+	files := map[string]fstree.Blob{
+		"EFI/BOOT/BOOTX64.EFI":   loader.Blob,
+		b.ukiPath():              fstree.BytesBlob(uki),
+		"loader/loader.conf":     fstree.BytesBlob([]byte("timeout 0\n")),
+		layout.FirstBootFlags[0]: fstree.BytesBlob(nil),
+	}
+	more, err := b.grubFiles(uki)
+	if err != nil {
+		return nil, fmt.Errorf("making the EFI system partition: %w", err)
+	}
+	for name, data := range more {
+		files[name] = fstree.BytesBlob(data)
+	}
 	tree := fstree.New()
-	for _, f := range []struct {
-		name string
-		blob fstree.Blob
-	}{
-		{"EFI/BOOT/BOOTX64.EFI", loader.Blob},
-		{layout.UKIPath(b.Recipe.Version, 3), fstree.BytesBlob(uki)},
-		{"loader/loader.conf", fstree.BytesBlob([]byte("timeout 0\n"))},
-		{layout.FirstBootFlags[0], fstree.BytesBlob(nil)},
-	} {
-		if err := tree.Put(fstree.Node{Path: f.name, Kind: fstree.File, Mode: 0o644, Blob: f.blob}); err != nil {
+	for _, name := range sortedKeys(files) {
+		if err := tree.Put(fstree.Node{Path: name, Kind: fstree.File, Mode: 0o644, Blob: files[name]}); err != nil {
 			return nil, fmt.Errorf("making the EFI system partition: %w", err)
 		}
 	}
 	return tree, nil
 }
 
+// ukiPath is that of a new image's kernel, which has its starts before it.
+func (b *builder) ukiPath() string { return layout.UKIPath(b.Recipe.Version, slot.Tries) }
+
 const (
 	oemRelease = "ID=\"\"\nNAME=\"\"\nVERSION_ID=\"\"\nHOME_URL=\"\"\nBUG_REPORT_URL=\"\"\n"
-	oemGrub    = "# Kept for tools that write kernel options here; the boot loader does not read it.\n"
+	oemGrub    = "# GRUB, which starts machines with a BIOS, reads this: set linux_append=\"$linux_append WORD\"\n"
 )
 
 // makeOEM makes the file system of the OEM partition: its parts that are not

@@ -29,6 +29,7 @@ func (b *builder) finish(ctx context.Context) error {
 		{"modules", b.finishModules},
 		{"hwdb", b.finishHardware},
 		{"ld.so.cache", b.finishLoader},
+		{"grub", b.finishGRUB},
 		{"presets", func(context.Context) error { return finish.Presets(b.tree) }},
 	} {
 		if err := b.phase(ctx, "finish "+f.name, f.run); err != nil {

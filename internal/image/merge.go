@@ -20,9 +20,10 @@ type merged struct {
 	tree    *fstree.Tree
 	facts   map[[32]byte]unpacked.Facts
 	kernel  kernelFiles
-	stub    *fstree.Blob  // systemd-stub for the UKI
-	state   []fstree.Node // what packages bring below /var, by path
-	dropped []string      // "path (package)" outside /usr, /etc and /var
+	stub    *fstree.Blob           // systemd-stub for the UKI
+	grub    map[string]fstree.Blob // parts of GRUB for a BIOS, by name
+	state   []fstree.Node          // what packages bring below /var, by path
+	dropped []string               // "path (package)" outside /usr, /etc and /var
 }
 
 type kernelFiles struct {
@@ -36,7 +37,7 @@ const stubPath = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 // mergePackages joins the packages into one tree, without what remove covers.
 // All collisions are reported at once, each naming both packages.
 func mergePackages(pkgs []*unpacked.Package, remove glob.List, kernel *regexp.Regexp) (*merged, error) {
-	m := &merged{tree: fstree.New(), facts: map[[32]byte]unpacked.Facts{}}
+	m := &merged{tree: fstree.New(), facts: map[[32]byte]unpacked.Facts{}, grub: map[string]fstree.Blob{}}
 	var faults []error
 	for _, p := range pkgs {
 		name, _, _ := strings.Cut(p.ID, "_")

@@ -6,8 +6,9 @@
 //
 // Spec: design.md sections 2 and 5 (the way of the data, the build),
 // image-and-delta.md (why EROFS without compression, why modules are
-// unpacked). Limits: amd64 only; UEFI only; the tree is held in memory, some
-// 200 bytes for each of a few ten thousand files, their content never is.
+// unpacked). The disk starts by UEFI and by BIOS (bios.go). Limits: amd64 only;
+// the tree is held in memory, some 200 bytes for each of a few ten thousand
+// files, their content never is.
 //
 // The same inputs give the same bytes: nothing here reads the clock, the
 // locale, the host's name or a map's order.
