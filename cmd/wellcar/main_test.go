@@ -118,7 +118,7 @@ func TestMachineFromFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := qemu.Machine{
+	want := qemu.Machine{Firmware: qemu.UEFI,
 		Disks: []int64{1 << 30}, Ports: []qemu.Port{{Host: 8080, Guest: 80}, {Host: 2222, Guest: 22}, {Guest: 9000}},
 		KernelArgs: []string{"debug", "flatcar.autologin"},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -24,7 +25,7 @@ end unless --snapshot=false. Without CONFIG the machine has a fresh SSH key and
 logs in on its console by itself.
 
 A line "# wellcar run: FLAGS" in CONFIG gives flags that the command line does
-not: --port, --wait-http, --memory, --cpus, --disk, --tpm.
+not: --port, --wait-http, --memory, --cpus, --disk, --tpm, --firmware.
 
 The command stays with the console until Ctrl-C. With --console all keys go to
 the machine, Ctrl-] ends it. With --exec the exit status is the command's.`
@@ -38,6 +39,7 @@ type runOptions struct {
 	memory, cpus  int
 	disks         []string
 	tpm           bool
+	firmware      string
 	sshKey        string
 	snapshot      bool
 	console       bool
@@ -90,6 +92,7 @@ func machineFlags(f *pflag.FlagSet, o *runOptions) {
 	f.StringArrayVar(&o.disks, "disk", nil, "further empty disk of this size, such as 10G (repeatable)")
 	f.StringVar(&o.cloud, "cloud", "", "file that says what the cloud answers (see docs/platforms.md); the config comes from there")
 	f.BoolVar(&o.tpm, "tpm", false, "give the machine a TPM 2.0")
+	f.StringVar(&o.firmware, "firmware", "uefi", "uefi or bios")
 }
 
 // configFlags takes the flags that a config's "# wellcar run:" lines set and
@@ -157,6 +160,10 @@ func (o *runOptions) machine() (qemu.Machine, error) {
 	m := qemu.Machine{Memory: o.memory, CPUs: o.cpus, TPM: o.tpm, Persist: !o.snapshot, KernelArgs: slices.Clone(o.kernelArgs)}
 	if o.config == "" {
 		m.KernelArgs = append(m.KernelArgs, "flatcar.autologin")
+	}
+	var err error
+	if m.Firmware, err = qemu.ParseFirmware(cmp.Or(o.firmware, string(qemu.UEFI))); err != nil {
+		return m, fmt.Errorf("--firmware: %w", err)
 	}
 	for _, s := range o.disks {
 		size, err := page.ParseSize(s)

@@ -10,7 +10,7 @@ import (
 )
 
 // stubCmdline is the SMBIOS type 11 string whose words systemd-stub appends
-// to the kernel's command line (systemd-stub(7), "SMBIOS").
+// to the kernel's command line (systemd-stub(7), "SMBIOS"). So does our GRUB.
 const stubCmdline = "io.systemd.stub.kernel-cmdline-extra="
 
 // kernelWords are the caller's and what emulation needs. Under KVM the kernel
@@ -61,11 +61,13 @@ func arguments(m Machine, p places) []string {
 	for _, dir := range p.data {
 		a = append(a, "-L", dir)
 	}
-	a = append(a,
-		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+escape(p.code),
-		"-drive", "if=pflash,format=raw,unit=1,file="+escape(p.vars),
-		"-device", "virtio-rng-pci",
-	)
+	if m.Firmware != BIOS { // without these QEMU takes the BIOS from its data folders
+		a = append(a,
+			"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+escape(p.code),
+			"-drive", "if=pflash,format=raw,unit=1,file="+escape(p.vars),
+		)
+	}
+	a = append(a, "-device", "virtio-rng-pci")
 	a = append(a, diskArguments(m, p)...)
 	a = append(a, networkArguments(m)...)
 	a = append(a, channelArguments(p)...)

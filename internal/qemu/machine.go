@@ -6,8 +6,8 @@
 // installed on the host. A machine lives in a temporary folder that goes away
 // with it; its processes form a group of their own and die with the caller.
 //
-// Design: sections 3, 6 and 10. Limits: x86-64 guests under UEFI, user
-// networking only. Monitor protocol: QEMU Machine Protocol
+// Design: sections 3, 6 and 10. Limits: x86-64 guests, user networking
+// only. Monitor protocol: QEMU Machine Protocol
 // (https://www.qemu.org/docs/master/interop/qmp-spec.html).
 //
 //	vm, err := qemu.Start(ctx, tools, qemu.Machine{Image: "disk.img"})
@@ -68,6 +68,24 @@ func ParseAccel(s string) (Accel, error) {
 	return "", fmt.Errorf("unknown accelerator %q: use auto, kvm or tcg", s)
 }
 
+// Firmware is what a machine starts with. The empty value means UEFI.
+type Firmware string
+
+// The kinds of firmware.
+const (
+	UEFI Firmware = "uefi"
+	BIOS Firmware = "bios"
+)
+
+// ParseFirmware reads the --firmware flag.
+func ParseFirmware(s string) (Firmware, error) {
+	switch f := Firmware(s); f {
+	case UEFI, BIOS:
+		return f, nil
+	}
+	return "", fmt.Errorf("unknown firmware %q: use uefi or bios", s)
+}
+
 // Bus is how disks are attached.
 type Bus string
 
@@ -79,10 +97,11 @@ const (
 
 // Machine is what to start. The zero value of a field means its default.
 type Machine struct {
-	Image    string  // raw disk image to boot from
-	DiskSize int64   // bytes the guest sees as the size of that disk; 0: the image's
-	Persist  bool    // write to Image itself; otherwise changes are dropped at the end
-	Bus      Bus     // of all disks
+	Image    string // raw disk image to boot from
+	DiskSize int64  // bytes the guest sees as the size of that disk; 0: the image's
+	Persist  bool   // write to Image itself; otherwise changes are dropped at the end
+	Bus      Bus    // of all disks
+	Firmware Firmware
 	Disks    []int64 // sizes in bytes of further, empty disks
 	Memory   int     // MiB; 0: 2048
 	CPUs     int     // 0: the host's, at most 4
@@ -114,6 +133,9 @@ func (m Machine) withDefaults() (Machine, error) {
 	}
 	if m.NICs == 0 {
 		m.NICs = 1
+	}
+	if m.Firmware == "" {
+		m.Firmware = UEFI
 	}
 	if m.Bus == "" {
 		m.Bus = VirtioBlk

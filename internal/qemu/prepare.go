@@ -33,8 +33,10 @@ func prepare(ctx context.Context, tools Tools, m Machine, dir string) (places, e
 	if m.TPM {
 		p.tpm = filepath.Join(dir, "tpm")
 	}
-	if err := copyFile(p.vars, tools.Path(firmwareVars)); err != nil {
-		return p, err
+	if m.Firmware != BIOS {
+		if err := copyFile(p.vars, tools.Path(firmwareVars)); err != nil {
+			return p, err
+		}
 	}
 	if err := writeFwCfg(p.fwcfg, m.FwCfg); err != nil {
 		return p, err

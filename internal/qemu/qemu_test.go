@@ -74,6 +74,25 @@ func TestArgumentsOfOtherBuses(t *testing.T) {
 	}
 }
 
+func TestArgumentsOfABIOS(t *testing.T) {
+	f, err := ParseFirmware("bios")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Machine{Image: "x.img", Firmware: f}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range arguments(m, testPlaces) {
+		if strings.Contains(a, "pflash") {
+			t.Errorf("a machine with a BIOS has %s", a)
+		}
+	}
+	if _, err := ParseFirmware("coreboot"); err == nil {
+		t.Error("unknown firmware accepted")
+	}
+}
+
 func contains(all, part []string) bool {
 	for i := 0; i+len(part) <= len(all); i++ {
 		if slices.Equal(all[i:i+len(part)], part) {
