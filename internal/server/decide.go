@@ -17,6 +17,20 @@ type Release struct {
 	Board   string
 	Package omaha.Package // Name, Size and digests of what the machine fetches first
 	SHA256  string        // base64, of the same
+	// Takeover is what the update_engine of other systems fetches. It goes
+	// first, because they look at the first only; ours looks for the manifest.
+	Takeover *omaha.Package
+}
+
+// packages are what a machine is offered, and the digest of the first (base64).
+func (r Release) packages() ([]omaha.Package, string) {
+	if r.Takeover == nil {
+		return []omaha.Package{r.Package}, r.SHA256
+	}
+	second := r.Package
+	second.IsRequired = "false"
+	raw, _ := hex.DecodeString(r.Takeover.SHA256)
+	return []omaha.Package{*r.Takeover, second}, base64.StdEncoding.EncodeToString(raw)
 }
 
 // NewRelease describes a release whose package has the given content.
@@ -78,8 +92,9 @@ func answerApp(app omaha.App, r Release, v Verdict, codebase string) omaha.AppRe
 	a.UpdateCheck = &omaha.UpdateVerdict{Status: v.Check}
 	if v.Check == omaha.OK {
 		a.UpdateCheck.URLs = &omaha.URLs{URL: []omaha.URL{{CodeBase: codebase}}}
-		a.UpdateCheck.Manifests = []omaha.Manifest{{Version: r.Version, Packages: []omaha.Package{r.Package},
-			Actions: []omaha.Action{{Event: omaha.Postinstall, DisplayVersion: r.Version, SHA256: r.SHA256, DisablePayloadBackoff: "true"}}}}
+		packages, digest := r.packages()
+		a.UpdateCheck.Manifests = []omaha.Manifest{{Version: r.Version, Packages: packages,
+			Actions: []omaha.Action{{Event: omaha.Postinstall, DisplayVersion: r.Version, SHA256: digest, DisablePayloadBackoff: "true"}}}}
 	}
 	return a
 }

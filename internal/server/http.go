@@ -1,6 +1,9 @@
 package server
 
 import (
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"wellcar.dev/internal/format/crau"
 	"wellcar.dev/internal/format/omaha"
 	"wellcar.dev/internal/release"
 )
@@ -37,7 +41,31 @@ func (h Handler) Load() (Release, release.Manifest, error) {
 	if err != nil {
 		return Release{}, m, fmt.Errorf("reading the release in %s: %w", h.Dir, err)
 	}
-	return NewRelease(m.Version, m.Board, release.ManifestFile, data), m, nil
+	r := NewRelease(m.Version, m.Board, release.ManifestFile, data)
+	r.Takeover, err = h.takeover(m)
+	return r, m, err
+}
+
+// takeover describes the payload for other systems, if the release has one.
+// Its SHA-1 is in the file of digests beside it.
+func (h Handler) takeover(m release.Manifest) (*omaha.Package, error) {
+	for _, f := range m.Files {
+		if f.Name != crau.File {
+			continue
+		}
+		digests, err := os.ReadFile(filepath.Join(h.Dir, crau.File+".DIGESTS"))
+		if err != nil {
+			return nil, fmt.Errorf("reading the release: %w", err)
+		}
+		_, after, _ := strings.Cut(string(digests), "# SHA1 HASH\n")
+		word, _, _ := strings.Cut(after, " ")
+		short, err := hex.DecodeString(word)
+		if err != nil || len(short) != sha1.Size {
+			return nil, fmt.Errorf("reading the release: %s.DIGESTS has no SHA-1", crau.File)
+		}
+		return &omaha.Package{Name: f.Name, Hash: base64.StdEncoding.EncodeToString(short), SHA256: f.SHA256, Size: f.Size, IsRequired: "true"}, nil
+	}
+	return nil, nil
 }
 
 // ServeHTTP is the whole server.

@@ -145,3 +145,30 @@ func TestFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestTakeover offers a payload for other systems first, and the manifest
+// behind it.
+func TestTakeover(t *testing.T) {
+	r := NewRelease("1.2.0", "amd64-usr", release.ManifestFile, []byte("x"))
+	r.Takeover = &omaha.Package{Name: "flatcar_production_update.gz", SHA256: strings.Repeat("00", 32), Size: 5, IsRequired: "true"}
+	resp, _ := Answer(omaha.Request{Apps: []omaha.App{app("0.0.0", nil)}}, r, "http://a/")
+	m := resp.Apps[0].UpdateCheck.Manifests[0]
+	if len(m.Packages) != 2 || m.Packages[0].Name != r.Takeover.Name || m.Packages[1].Name != release.ManifestFile || m.Packages[1].SHA256 == "" {
+		t.Errorf("%+v", m.Packages)
+	}
+	if m.Actions[0].SHA256 != "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" {
+		t.Errorf("the digest is %s", m.Actions[0].SHA256)
+	}
+	h := Handler{Dir: t.TempDir()}
+	listed := release.Manifest{Files: []release.File{{Name: r.Takeover.Name, Size: 3, SHA256: strings.Repeat("ab", 32)}}}
+	if _, err := h.takeover(listed); err == nil {
+		t.Error("there are no digests")
+	}
+	text := "# MD5 HASH\n00  x\n# SHA1 HASH\na9993e364706816aba3e25717850c26c9cd0d89d  x\n"
+	if err := os.WriteFile(filepath.Join(h.Dir, r.Takeover.Name+".DIGESTS"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := h.takeover(listed); err != nil || p.Hash != "qZk+NkcGgWq6PiVxeFDCbJzQ2J0=" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}

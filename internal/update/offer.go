@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"wellcar.dev/internal/format/omaha"
+	"wellcar.dev/internal/release"
 )
 
 // Offer is an update that a server has for the machine.
@@ -76,11 +77,12 @@ func readManifest(check *omaha.UpdateVerdict) (*Offer, error) {
 	if !ok || action.SHA256 == "" {
 		return bad("no digest of its package")
 	}
-	digest, err := omaha.Digest(action.SHA256, 32)
+	chosen, text := choosePackage(m, action)
+	digest, err := omaha.Digest(text, 32)
 	if err != nil {
 		return bad("a digest that is none: " + err.Error())
 	}
-	o := &Offer{Version: m.Version, Package: m.Packages[0], SHA256: [32]byte(digest), DisableBackoff: action.DisablePayloadBackoff == "true", MaxFailures: maxURLFaults}
+	o := &Offer{Version: m.Version, Package: chosen, SHA256: [32]byte(digest), DisableBackoff: action.DisablePayloadBackoff == "true", MaxFailures: maxURLFaults}
 	if o.Package.Size <= 0 || o.Package.Name == "" {
 		return bad(fmt.Sprintf("a package %q of %d bytes", o.Package.Name, o.Package.Size))
 	}
@@ -91,4 +93,15 @@ func readManifest(check *omaha.UpdateVerdict) (*Offer, error) {
 		o.CodeBases = append(o.CodeBases, u.CodeBase)
 	}
 	return o, nil
+}
+
+// choosePackage takes the release's manifest where a server offers it behind a
+// payload for other systems, else the first package, with its digest.
+func choosePackage(m omaha.Manifest, action omaha.Action) (omaha.Package, string) {
+	for _, p := range m.Packages[1:] {
+		if p.Name == release.ManifestFile && p.SHA256 != "" {
+			return p, p.SHA256
+		}
+	}
+	return m.Packages[0], action.SHA256
 }
