@@ -162,6 +162,10 @@ prepare() {
 	sed '/^[[:space:]]*SERVER=/d' "$conf.before-wellcar" >"$work/update.conf"
 	echo "SERVER=$1" >>"$work/update.conf"
 	cat "$work/update.conf" >"$conf"
+	if [ $brand = coreos ]; then # the new system looks there
+		mkdir -p "$root/etc/flatcar"
+		cp "$conf" "$root/etc/flatcar/update.conf"
+	fi
 }
 
 undo() {
@@ -171,6 +175,7 @@ undo() {
 	if [ -e "$conf.before-wellcar" ]; then
 		cat "$conf.before-wellcar" >"$conf"
 		rm "$conf.before-wellcar"
+		if [ $brand = coreos ]; then rm -f "$root/etc/flatcar/update.conf"; fi
 	fi
 	next=$root/sys/firmware/efi/efivars/BootNext-8be4df61-93ca-11d2-aa0d-00e098032b8c
 	if [ -e "$next" ]; then
