@@ -28,6 +28,7 @@ type lockOptions struct {
 	endpoints                  list
 	ca, cert, key, user, group string
 	password, fleet            string
+	kube                       kubeOptions
 	debug                      bool
 }
 
@@ -52,6 +53,7 @@ func (o *lockOptions) parse(f *flag.FlagSet, prefix string, args []string) error
 	f.StringVar(&o.password, "etcd-password", "", "password of that user")
 	f.StringVar(&o.group, "group", "", "group of machines that share a lock")
 	f.StringVar(&o.fleet, "fleetlock-url", "", "address of a FleetLock server")
+	o.kube.flags(f)
 	f.BoolVar(&o.debug, "debug", false, "say more")
 	if err := f.Parse(args); err != nil {
 		return errUsage
@@ -103,6 +105,9 @@ func (o *lockOptions) lock(s reboot.Strategy) (reboot.Lock, error) {
 			return nil, errors.New("the strategy fleetlock needs LOCKSMITHD_FLEETLOCK_URL")
 		}
 		return reboot.FleetLock{URL: o.fleet, ID: id, Group: o.group, Client: &http.Client{Timeout: 15 * time.Second}}, nil
+	}
+	if s == reboot.Kube {
+		return o.kube.lock()
 	}
 	return nil, nil
 }

@@ -18,6 +18,7 @@ const (
 	Off       Strategy = "off"
 	EtcdLock  Strategy = "etcd-lock"
 	Fleet     Strategy = "fleetlock"
+	Kube      Strategy = "kubernetes"
 	bestLocal Strategy = "best-effort"
 )
 
@@ -26,10 +27,10 @@ func ParseStrategy(s string) (Strategy, error) {
 	switch st := Strategy(s); st {
 	case "", Reboot, bestLocal:
 		return Reboot, nil
-	case Off, EtcdLock, Fleet:
+	case Off, EtcdLock, Fleet, Kube:
 		return st, nil
 	}
-	return "", fmt.Errorf("reading REBOOT_STRATEGY: %q is not one of reboot, off, etcd-lock, fleetlock", s)
+	return "", fmt.Errorf("reading REBOOT_STRATEGY: %q is not one of reboot, off, etcd-lock, fleetlock, kubernetes", s)
 }
 
 // Lock is a say that others have.

@@ -33,26 +33,9 @@ var DefaultEndpoints = []string{"http://127.0.0.1:2379", "http://127.0.0.1:4001"
 // NewEtcd makes a client. The three files are for TLS; the certificate and
 // its key belong together, an authority alone is enough to know the server.
 func NewEtcd(endpoints []string, ca, cert, key string) (*Etcd, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if (cert == "") != (key == "") {
-		return nil, errors.New("reaching etcd: a certificate and its key belong together; set both or none")
-	}
-	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return nil, fmt.Errorf("reaching etcd: reading the certificate: %w", err)
-		}
-		conf.Certificates = []tls.Certificate{pair}
-	}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, fmt.Errorf("reaching etcd: reading the authority: %w", err)
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reaching etcd: %s has no certificate", ca)
-		}
+	client, err := NewClient(ca, cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("reaching etcd: %w", err)
 	}
 	if len(endpoints) == 0 {
 		endpoints = DefaultEndpoints
@@ -62,7 +45,34 @@ func NewEtcd(endpoints []string, ca, cert, key string) (*Etcd, error) {
 			endpoints[i] = "http://" + e
 		}
 	}
-	return &Etcd{Endpoints: endpoints, Client: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{TLSClientConfig: conf}}}, nil
+	return &Etcd{Endpoints: endpoints, Client: client}, nil
+}
+
+// NewClient speaks HTTPS with an authority and a certificate from files, where
+// they are given.
+func NewClient(ca, cert, key string) (*http.Client, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if (cert == "") != (key == "") {
+		return nil, errors.New("a certificate and its key belong together; set both or none")
+	}
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificate: %w", err)
+		}
+		conf.Certificates = []tls.Certificate{pair}
+	}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, fmt.Errorf("reading the authority: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s has no certificate", ca)
+		}
+	}
+	return &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{TLSClientConfig: conf}}, nil
 }
 
 // The messages of etcd's JSON interface (etcdserverpb.KV and Auth); byte

@@ -1,0 +1,256 @@
+//go:build linux
+
+package reboot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// KubePrefix is before the names of labels and annotations that the machine's
+// agent and the update operator of the cluster share (updates.md section 4).
+const KubePrefix = "flatcar-linux-update.v1.flatcar-linux.net/"
+
+// Kubernetes is the Lock of a machine that is a node of a cluster: it asks by
+// annotations of its node, and the update operator of the cluster answers by
+// another. Having leave, it takes no new pods and evicts those it has.
+type Kubernetes struct {
+	URL       string // of the API server
+	Node      string
+	TokenFile string // read for each request, as tokens are renewed; "": none
+	Client    *http.Client
+	Labels    map[string]string // id, group, version
+	Grace     time.Duration     // that pods have to end
+	After     func(time.Duration) <-chan time.Time
+	Logf      func(format string, args ...any)
+}
+
+// podPace is the wait between two looks at pods that end.
+const podPace = 5 * time.Second
+
+type kubeMeta struct {
+	Name        string             `json:"name,omitempty"`
+	Namespace   string             `json:"namespace,omitempty"`
+	Labels      map[string]*string `json:"labels,omitempty"` // null takes one away
+	Annotations map[string]*string `json:"annotations,omitempty"`
+	Owners      []struct {
+		Kind       string `json:"kind"`
+		Controller bool   `json:"controller"`
+	} `json:"ownerReferences,omitempty"`
+}
+
+type kubeNode struct {
+	Metadata kubeMeta `json:"metadata"`
+	Spec     struct {
+		Unschedulable bool `json:"unschedulable"`
+	} `json:"spec"`
+}
+
+func (n kubeNode) says(key, value string) bool {
+	v := n.Metadata.Annotations[KubePrefix+key]
+	return v != nil && *v == value
+}
+
+type kubePod struct {
+	Metadata kubeMeta `json:"metadata"`
+	Status   struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
+}
+
+var (
+	errNoLeave   = errors.New("the update operator has not given leave to reboot yet")
+	errLeaveHeld = errors.New("the update operator has not taken back its leave to reboot yet")
+	errPaused    = errors.New("an administrator has paused reboots of this node")
+)
+
+// Unlock tells that the machine is back, and takes pods again if it was this
+// agent that sent them away.
+func (k Kubernetes) Unlock(ctx context.Context) error {
+	labels := map[string]string{"reboot-needed": "false"}
+	for name, value := range k.Labels {
+		labels[name] = value
+	}
+	if err := k.patch(ctx, labels, map[string]string{"reboot-in-progress": "false", "reboot-needed": "false"}, nil); err != nil {
+		return err
+	}
+	n, err := k.node(ctx)
+	switch {
+	case err != nil:
+		return err
+	case n.says("reboot-ok", "true"):
+		return errLeaveHeld
+	case !n.says("agent-made-unschedulable", "true"):
+		return nil
+	}
+	open := false
+	return k.patch(ctx, nil, map[string]string{"agent-made-unschedulable": "false"}, &open)
+}
+
+// Lock asks for leave, and once it is there empties the node.
+func (k Kubernetes) Lock(ctx context.Context) error {
+	need := map[string]string{"reboot-needed": "true"}
+	if err := k.patch(ctx, need, map[string]string{"reboot-needed": "true", "status": "UPDATE_STATUS_UPDATED_NEED_REBOOT"}, nil); err != nil {
+		return err
+	}
+	n, err := k.node(ctx)
+	switch {
+	case err != nil:
+		return err
+	case n.says("reboot-paused", "true"):
+		return errPaused
+	case !n.says("reboot-ok", "true"):
+		return errNoLeave
+	}
+	notes := map[string]string{"reboot-in-progress": "true"}
+	if !n.Spec.Unschedulable { // who closed it before opens it again
+		notes["agent-made-unschedulable"] = "true"
+	}
+	closed := true
+	if err := k.patch(ctx, nil, notes, &closed); err != nil {
+		return err
+	}
+	if err := k.drain(ctx); err != nil {
+		k.Logf("emptying the node: %v; it reboots all the same", err)
+	}
+	return ctx.Err()
+}
+
+// drain evicts pods and waits for their end.
+func (k Kubernetes) drain(ctx context.Context) error {
+	late := k.After(k.Grace)
+	for {
+		left, err := k.evictable(ctx)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		for _, p := range left {
+			if err := k.evict(ctx, p); err != nil {
+				k.Logf("%v", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late:
+			return fmt.Errorf("%d pods did not end within %s", len(left), k.Grace)
+		case <-k.After(podPace):
+		}
+	}
+}
+
+// evictable are the pods that somebody starts again elsewhere.
+func (k Kubernetes) evictable(ctx context.Context) ([]kubePod, error) {
+	var list struct {
+		Items []kubePod `json:"items"`
+	}
+	query := "/api/v1/pods?fieldSelector=" + url.QueryEscape("spec.nodeName="+k.Node)
+	if err := k.do(ctx, http.MethodGet, query, "", nil, &list); err != nil {
+		return nil, err
+	}
+	var out []kubePod
+	for _, p := range list.Items {
+		if p.movable() {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func (p kubePod) movable() bool {
+	_, mirror := p.Metadata.Annotations["kubernetes.io/config.mirror"]
+	if mirror || p.Metadata.Namespace == "kube-system" || p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed" {
+		return false
+	}
+	for _, o := range p.Metadata.Owners {
+		if o.Controller {
+			return o.Kind != "DaemonSet"
+		}
+	}
+	return false
+}
+
+func (k Kubernetes) evict(ctx context.Context, p kubePod) error {
+	path := "/api/v1/namespaces/" + url.PathEscape(p.Metadata.Namespace) + "/pods/" + url.PathEscape(p.Metadata.Name) + "/eviction"
+	body := map[string]any{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": map[string]string{"name": p.Metadata.Name, "namespace": p.Metadata.Namespace}}
+	return k.do(ctx, http.MethodPost, path, "application/json", body, nil)
+}
+
+func (k Kubernetes) path() string { return "/api/v1/nodes/" + url.PathEscape(k.Node) }
+
+func (k Kubernetes) node(ctx context.Context) (n kubeNode, err error) {
+	return n, k.do(ctx, http.MethodGet, k.path(), "", nil, &n)
+}
+
+// patch sets labels and annotations of the node, and whether it takes pods.
+func (k Kubernetes) patch(ctx context.Context, labels, notes map[string]string, unschedulable *bool) error {
+	meta := map[string]any{}
+	for kind, values := range map[string]map[string]string{"labels": labels, "annotations": notes} {
+		named := map[string]string{}
+		for name, v := range values {
+			named[KubePrefix+name] = v
+		}
+		if len(named) > 0 {
+			meta[kind] = named
+		}
+	}
+	body := map[string]any{"metadata": meta}
+	if unschedulable != nil {
+		body["spec"] = map[string]bool{"unschedulable": *unschedulable}
+	}
+	return k.do(ctx, http.MethodPatch, k.path(), "application/merge-patch+json", body, nil)
+}
+
+// maxKube is how much of an answer is read, bytes.
+const maxKube = 16 << 20
+
+func (k Kubernetes) do(ctx context.Context, method, path, kind string, in, out any) error {
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(k.URL, "/")+path, &body)
+	if err != nil {
+		return fmt.Errorf("asking the cluster: %w", err)
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	req.Header.Set("Accept", "application/json")
+	if k.TokenFile != "" {
+		token, err := os.ReadFile(k.TokenFile)
+		if err != nil {
+			return fmt.Errorf("asking the cluster: reading the token: %w", err)
+		}
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	resp, err := k.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking the cluster: %w", err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxKube))
+	switch {
+	case err != nil:
+		return fmt.Errorf("asking the cluster: %w", err)
+	case resp.StatusCode >= 300:
+		return fmt.Errorf("asking the cluster: %s %s: HTTP status %s: %s", method, path, resp.Status, message(data))
+	case out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("asking the cluster: %w", err)
+	}
+	return nil
+}
