@@ -39,7 +39,7 @@ var fixtures = map[string]struct {
 	"verity":   {16 << 10, Info{"DM_verity_hash", "", id, Crypto}},
 	"lvm":      {4 << 20, Info{"LVM2_member", "", "abcdef-0123-4567-89AB-CDEF-ghij-klmnop", RAID}},
 	"iso":      {372736, Info{"iso9660", "config-2", "2025-10-01-12-34-56-00", Filesystem}},
-	"udf":      {909312, Info{"udf", "cidata", "", Filesystem}},
+	"udf":      {909312, Info{"udf", "cidata", "6b0653bc00000a90", Filesystem}},
 	"isoplain": {358400, Info{"iso9660", "PLAIN", "2025-10-01-12-34-56-00", Filesystem}},
 	"gpt":      {4 << 20, Info{"gpt", "", id, Table}},
 }
@@ -181,6 +181,9 @@ func TestBlkidAgrees(t *testing.T) {
 	for name := range fixtures {
 		names[name] = fixture(t, name)
 	}
+	for name, c := range udfSets {
+		names["udf: "+name] = udfNamed(t, c.set, "\x08a") // it escapes labels that are not ASCII
+	}
 	for name, data := range names {
 		size := int64(mdSize)
 		if f, ok := fixtures[name]; ok {
@@ -220,6 +223,59 @@ func fromBlkid(out string) (info Info) {
 		}
 	}
 	return info
+}
+
+// The UUID of each was found to be blkid's by TestBlkidAgrees.
+var udfSets = map[string]struct{ set, label, wantLabel, wantUUID string }{
+	"digits":             {"\x086B0653BC00000A90LinuxUDF", "\x08a", "a", "6b0653bc00000a90"},
+	"8 digits":           {"\x086B0653BCxyz", "\x08a", "a", "6b0653bc78797a00"},
+	"15 digits":          {"\x086B0653BC00000A9 more", "\x08a", "a", "6b0653bc30303030"},
+	"text":               {"\x08volume set", "\x08a", "a", "766f6c756d652073"},
+	"short":              {"\x086B0653B", "\x08a", "a", ""},
+	"Latin-1":            {"\x08\xe4\xf6\xfc4567", "\x08K\xf6ln", "Köln", "c3a4c3b6c3bc3435"},
+	"16 bits":            {"\x10\x006\x00B\x000\x006\x005\x003\x00B\x00C\x20\xac", "\x10\x20\xac", "€", "6b0653bce282ac00"},
+	"unknown characters": {"\x076B0653BC00000A90", "\x07a", "", ""},
+}
+
+// udfNamed is the UDF fixture with other names.
+func udfNamed(t testing.TB, set, label string) head {
+	h := bytes.Clone(fixture(t, "udf"))
+	first := h[int(le.Uint32(h[udfAnchorSector*isoSector+20:]))*isoSector:]
+	put := func(sector, at int, name string) {
+		field := first[sector*isoSector+at:][:128]
+		clear(field)
+		copy(field, name)
+		field[127] = byte(len(name))
+		sealUDF(first[sector*isoSector:][:512])
+	}
+	put(0, 72, set)
+	put(3, 84, label)
+	return h
+}
+
+// sealUDF makes the checksums of a descriptor right (ECMA-167, 3/7.2).
+func sealUDF(b []byte) {
+	var crc uint16
+	for _, c := range b[16:] {
+		crc ^= uint16(c) << 8
+		for range 8 {
+			crc = crc<<1 ^ crc>>15*0x1021
+		}
+	}
+	le.PutUint16(b[8:], crc)
+	le.PutUint16(b[10:], uint16(len(b)-16))
+	b[4] = 0
+	for i, c := range b[:16] {
+		if i != 4 {
+			b[4] += c
+		}
+	}
+}
+
+func TestUDFNames(t *testing.T) {
+	for name, c := range udfSets {
+		check(t, name, udfNamed(t, c.set, c.label), fixtures["udf"].size, Info{"udf", c.wantLabel, c.wantUUID, Filesystem})
+	}
 }
 
 func FuzzIdentify(f *testing.F) {
