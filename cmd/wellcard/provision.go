@@ -151,22 +151,20 @@ func (p *provisioning) run(ctx context.Context) error {
 		p.say("a network is needed; the rest follows when there is one")
 		return nil
 	}
-	p.say("done, %s in %s", p.progress(stages), time.Since(p.start).Round(time.Millisecond))
+	if stages[len(stages)-1] == provision.StageUmount {
+		p.sayDone()
+	}
 	return nil
 }
 
-// progress says how much was done: "12 steps".
-func (p *provisioning) progress(stages []provision.Stage) string {
-	n := 0
-	for _, s := range p.rec.Steps {
-		if slices.Contains(stages, s.Stage) {
-			n++
-		}
+// sayDone is the last word of all processes that shared the stages.
+func (p *provisioning) sayDone() {
+	steps := "1 step"
+	if n := len(p.rec.Steps); n != 1 {
+		steps = fmt.Sprintf("%d steps", n)
 	}
-	if n == 1 {
-		return "1 step"
-	}
-	return fmt.Sprintf("%d steps", n)
+	took := time.Duration(p.rec.DurationUS)*time.Microsecond + time.Since(p.start)
+	p.say("done, %s in %s", steps, took.Round(time.Millisecond))
 }
 
 func (p *provisioning) begin(plan provision.Plan, stages []provision.Stage) error {
