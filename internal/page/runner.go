@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,7 @@ func (r Runner) Run(ctx context.Context, pages []Page) []Result {
 		r.Machines = 2
 	}
 	g.SetLimit(r.Machines)
-	for _, b := range Group(ready) {
+	for _, b := range r.longestFirst(Group(ready)) {
 		g.Go(func() error {
 			r.runBoot(ctx, b, done)
 			return nil
@@ -100,6 +101,24 @@ func (r Runner) Run(ctx context.Context, pages []Page) []Result {
 	}
 	_ = g.Wait()
 	return results
+}
+
+// longestFirst puts boots whose pages may take long before others, so that no
+// machine is alone at the end.
+func (r Runner) longestFirst(boots []Boot) []Boot {
+	limit := func(b Boot) (sum time.Duration) {
+		for _, p := range b.Pages {
+			sum += r.limit(p)
+		}
+		return sum
+	}
+	slices.SortStableFunc(boots, func(a, b Boot) int { return cmp.Compare(limit(b), limit(a)) })
+	return boots
+}
+
+// limit is how long the commands of a page may take together.
+func (r Runner) limit(p Page) time.Duration {
+	return cmp.Or(time.Duration(p.Meta.Timeout), r.Timeout, 5*time.Minute)
 }
 
 func (r Runner) obstacle(p Page) string {
@@ -133,7 +152,7 @@ func (r Runner) runBoot(ctx context.Context, b Boot, done func(Result)) {
 }
 
 func (r Runner) runPage(ctx context.Context, s Session, p Page) Result {
-	limit := cmpOr(time.Duration(p.Meta.Timeout), r.Timeout, 5*time.Minute)
+	limit := r.limit(p)
 	ctx, stop := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the page's time of %s is over", limit))
 	defer stop()
 	began := time.Now()
@@ -149,15 +168,6 @@ func (r Runner) runPage(ctx context.Context, s Session, p Page) Result {
 	}
 	res.Took = time.Since(began)
 	return res
-}
-
-func cmpOr(values ...time.Duration) time.Duration {
-	for _, v := range values {
-		if v != 0 {
-			return v
-		}
-	}
-	return 0
 }
 
 func describe(file string, kind Kind, c Command, err error) string {

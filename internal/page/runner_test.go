@@ -148,6 +148,29 @@ func TestSharedBoot(t *testing.T) {
 	}
 }
 
+func TestLongestFirst(t *testing.T) {
+	front := func(meta string) string { return "---\n" + meta + "\n---\n" + console("$ a") }
+	pages := []Page{
+		mustParse(t, "short.md", console("$ a")),
+		mustParse(t, "part1.md", front("machine: {share: s}\ntimeout: 8m")),
+		mustParse(t, "long.md", front("timeout: 15m")),
+		mustParse(t, "part2.md", front("machine: {share: s}\ntimeout: 8m")),
+		mustParse(t, "too.md", console("$ a")),
+	}
+	var started []string
+	r := Runner{Machines: 1, Start: func(_ context.Context, b Boot) (Session, error) {
+		started = append(started, b.Name)
+		return &fake{}, nil
+	}}
+	got := r.Run(t.Context(), pages)
+	if diff := cmp.Diff([]string{"s", "long.md", "short.md", "too.md"}, started); diff != "" {
+		t.Error(diff)
+	}
+	if got[0].File != "short.md" || got[3].File != "part2.md" {
+		t.Errorf("the results have another order than the pages: %+v", got)
+	}
+}
+
 func TestBootFails(t *testing.T) {
 	pages := []Page{mustParse(t, "a.md", console("$ x"))}
 	r := Runner{Start: func(context.Context, Boot) (Session, error) { return nil, errors.New("no firmware") }}
