@@ -80,7 +80,7 @@ func TestBadESP(t *testing.T) {
 	r.says(vm, 0, `wellcar-init: the EFI system partition vda1 is unreadable: .*; going on, first boot: false`)
 	r.onConsole(vm, []check{
 		rootSize(1 * gib),
-		{"the update client", "sudo timeout 300 sh -c 'until journalctl --quiet --output cat --unit update-engine --grep judged; do sleep 1; done'",
+		{"the update client", "sudo timeout 300 sh -c 'until journalctl --no-pager --quiet --output cat --unit update-engine --grep judged; do sleep 1; done'",
 			`the running system is not judged: listing the kernels on the EFI system partition: .*/boot.*`, 0},
 		{"opening /boot", "sudo ls /boot", `ls: .*/boot.*`, 2},
 		{"opening it often", "for i in 1 2 3 4 5 6; do sudo ls /boot; done 2>&1 | sort --unique", `ls: .*/boot.*`, 0},
