@@ -36,7 +36,7 @@ type Scratch interface {
 
 // Options are the choices of a payload.
 type Options struct {
-	Fast     bool                    // do not compress much
+	Fast     bool                    // do not compress at all
 	Parallel int                     // compressing goroutines; 0: one per CPU
 	Progress func(done, total int64) // bytes read; may be nil
 }
@@ -156,12 +156,12 @@ var errRound = errors.New("what was compressed does not come out again")
 
 // compress sets the blob of a piece, after proving that it comes out again.
 func (p *piece) compress(fast bool) error {
-	level := bzip2.BestCompression
 	if fast {
-		level = bzip2.BestSpeed
+		p.kind, p.blob = Replace, p.raw
+		return nil
 	}
 	var out bytes.Buffer
-	w, err := bzip2.NewWriter(&out, &bzip2.WriterConfig{Level: level})
+	w, err := bzip2.NewWriter(&out, &bzip2.WriterConfig{Level: bzip2.BestCompression})
 	if err != nil {
 		return err
 	}

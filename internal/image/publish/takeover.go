@@ -67,6 +67,18 @@ func (m *maker) takeover(ctx context.Context) error {
 	return m.script(record)
 }
 
+// Takeover writes the payload and the script, and what belongs to them, into a
+// folder by themselves, without the rest of a release.
+func Takeover(ctx context.Context, in Input, dir string) error {
+	b, err := openBuild(in.Build)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	in.CrAU = true
+	return (&maker{Input: in, build: b, tmp: dir}).takeover(ctx)
+}
+
 // around lays the file system around the image.
 func (m *maker) around() (surrounded, release.Takeover, error) {
 	r := m.build.record
