@@ -23,7 +23,7 @@ type pageTester struct {
 
 // machine is a page's machine as QEMU knows it.
 func (t pageTester) machine(m page.Machine) qemu.Machine {
-	out := qemu.Machine{Memory: m.Memory, CPUs: m.CPUs, TPM: m.TPM, NICs: m.NICs, Accel: t.accel}
+	out := qemu.Machine{Memory: m.Memory, CPUs: m.CPUs, TPM: m.TPM, NICs: m.NICs, Accel: t.accel, Firmware: qemu.Firmware(m.Firmware)}
 	for _, size := range m.Disks {
 		out.Disks = append(out.Disks, int64(size))
 	}

@@ -23,14 +23,15 @@ type Meta struct {
 
 // Machine is what a page runs on. Zero values leave the choice to the runner.
 type Machine struct {
-	Disks  []Size `yaml:"disks"`  // further, empty disks
-	Memory int    `yaml:"memory"` // MiB
-	CPUs   int    `yaml:"cpus"`
-	TPM    bool   `yaml:"tpm"`
-	NICs   int    `yaml:"nics"`
-	Ports  []int  `yaml:"ports"` // TCP, to reach from the host
-	Cloud  string `yaml:"cloud"` // file, beside the page, that says what the cloud answers
-	Share  string `yaml:"share"` // pages with the same word share one boot
+	Disks    []Size `yaml:"disks"`  // further, empty disks
+	Memory   int    `yaml:"memory"` // MiB
+	CPUs     int    `yaml:"cpus"`
+	TPM      bool   `yaml:"tpm"`
+	NICs     int    `yaml:"nics"`
+	Ports    []int  `yaml:"ports"`    // TCP, to reach from the host
+	Cloud    string `yaml:"cloud"`    // file, beside the page, that says what the cloud answers
+	Firmware string `yaml:"firmware"` // uefi, if empty, or bios
+	Share    string `yaml:"share"`    // pages with the same word share one boot
 }
 
 // Size is a number of bytes, written with K, M, G or T (powers of 1024).
@@ -113,6 +114,7 @@ func (m Machine) join(o Machine) Machine {
 	}
 	m.Memory, m.CPUs, m.NICs = max(m.Memory, o.Memory), max(m.CPUs, o.CPUs), max(m.NICs, o.NICs)
 	m.TPM = m.TPM || o.TPM
+	m.Firmware = cmp.Or(m.Firmware, o.Firmware)
 	m.Cloud = cmp.Or(m.Cloud, o.Cloud)
 	m.Ports = append(append([]int(nil), m.Ports...), o.Ports...)
 	return m
