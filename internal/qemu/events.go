@@ -23,7 +23,7 @@ var (
 	ReachedSSH = regexp.MustCompile(`wellcar: reached ssh\b`)
 	// Rebooted is among the first lines of each boot: of the firmware, the
 	// kernel's EFI stub, or a kernel that shows its messages.
-	Rebooted = regexp.MustCompile(`BdsDxe: starting |EFI stub: |` + kernelStart.String())
+	Rebooted = regexp.MustCompile(`BdsDxe: starting |wellcar: BIOS starts |EFI stub: |` + kernelStart.String())
 )
 
 // KernelTime reads the time stamp at the start of a kernel message.
