@@ -20,7 +20,7 @@ import (
 )
 
 // undoUnit is the transient timer that undoes what nobody confirms.
-const undoUnit = "wellcar-undo"
+const undoUnit = "wellcar-try"
 
 const applyHelp = `Changes this machine to another config, without provisioning it again:
 
