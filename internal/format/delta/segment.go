@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -126,17 +127,33 @@ func (w *SegmentWriter) Encode(p *Packer, gap int64) ([]byte, error) {
 }
 
 func store(raw []byte, p *Packer) (coding byte, stored []byte, err error) {
+	if len(raw) == 0 {
+		return storedPlain, raw, nil
+	}
 	if coding = storedZstdDict; p.dictSize() == 0 {
 		coding = storedZstd
-		if p, err = NewPacker(nil); err != nil {
+	}
+	if p == nil {
+		if p, err = takePlain(); err != nil {
 			return 0, nil, err
 		}
-		defer p.Close()
+		defer plain.Put(p)
 	}
 	if stored = p.Pack(raw); len(stored) >= len(raw) {
 		return storedPlain, raw, nil
 	}
 	return coding, stored, nil
+}
+
+// plain keeps packers without a dictionary: a new one for each segment would
+// cost more than what it packs.
+var plain sync.Pool
+
+func takePlain() (*Packer, error) {
+	if p, ok := plain.Get().(*Packer); ok {
+		return p, nil
+	}
+	return NewPacker(nil)
 }
 
 // Packer compresses byte strings with one dictionary. It is for one goroutine.
@@ -149,8 +166,8 @@ type Packer struct {
 // equal bytes with one version of the encoder.
 func NewPacker(dict []byte) (*Packer, error) { return levelPacker(dict, zstd.SpeedBestCompression) }
 
-// NewFastPacker makes one that is quick and packs less.
-func NewFastPacker(dict []byte) (*Packer, error) { return levelPacker(dict, zstd.SpeedFastest) }
+// NewFastPacker makes one without a dictionary, which is quick and packs less.
+func NewFastPacker() (*Packer, error) { return levelPacker(nil, zstd.SpeedFastest) }
 
 func levelPacker(dict []byte, level zstd.EncoderLevel) (*Packer, error) {
 	if len(dict) > maxDict {

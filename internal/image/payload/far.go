@@ -1,7 +1,6 @@
 package payload
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 )
@@ -46,6 +45,7 @@ type finder struct {
 	hash       uint64   // of the last 64 bytes
 	found      []match
 	done       int64 // the end of the last match
+	a, b       [4096]byte
 }
 
 // scan goes through bytes of the image. Each byte shifts the hash by one bit,
@@ -74,39 +74,61 @@ func (f *finder) scan(data []byte, at int64) error {
 
 // try extends a probable match both ways.
 func (f *finder) try(at, from int64) error {
-	back := min(at-f.done, from, 4096)
-	forward := min(f.size-at, longest)
-	a, b := make([]byte, back+forward), make([]byte, back+forward)
-	quick := min(back+window, int64(len(a)))
-	if err := readFull(f.r, a[:quick], at-back); err != nil {
+	ahead, err := f.ahead(at, from)
+	if err != nil || ahead < window {
 		return err
 	}
-	if err := readFull(f.r, b[:quick], from-back); err != nil {
+	behind, err := f.behind(at, from)
+	if err != nil {
 		return err
 	}
-	if !bytes.Equal(a[back:quick], b[back:quick]) {
-		return nil
-	}
-	if err := readFull(f.r, a[quick:], at-back+quick); err != nil {
-		return err
-	}
-	if err := readFull(f.r, b[quick:], from-back+quick); err != nil {
-		return err
-	}
-	start, end := back, quick
-	for start > 0 && a[start-1] == b[start-1] {
-		start--
-	}
-	for end < int64(len(a)) && a[end] == b[end] {
-		end++
-	}
-	m := match{at - back + start, from - back + start, end - start}
+	m := match{at - behind, from - behind, behind + ahead}
 	if m.size < minMatch || m.at-m.from < m.size {
 		return nil
 	}
 	f.found = append(f.found, m)
 	f.done = m.at + m.size
 	return nil
+}
+
+// ahead counts the bytes that are equal from two places on. Most tries end
+// within the first few, so it begins with few.
+func (f *finder) ahead(at, from int64) (int64, error) {
+	most := min(f.size-at, longest)
+	for done, step := int64(0), int64(window); ; done, step = done+step, min(4*step, int64(len(f.a))) {
+		step = min(step, most-done)
+		if step == 0 {
+			return most, nil
+		}
+		if err := f.read(step, at+done, from+done); err != nil {
+			return 0, err
+		}
+		for i := range step {
+			if f.a[i] != f.b[i] {
+				return done + i, nil
+			}
+		}
+	}
+}
+
+// behind counts the bytes that are equal before two places.
+func (f *finder) behind(at, from int64) (int64, error) {
+	most := min(at-f.done, from, int64(len(f.a)))
+	if err := f.read(most, at-most, from-most); err != nil {
+		return 0, err
+	}
+	n := int64(0)
+	for n < most && f.a[most-n-1] == f.b[most-n-1] {
+		n++
+	}
+	return n, nil
+}
+
+func (f *finder) read(size, at, from int64) error {
+	if err := readFull(f.r, f.a[:size], at); err != nil {
+		return err
+	}
+	return readFull(f.r, f.b[:size], from)
 }
 
 // gear has a number for each byte, from a fixed generator.

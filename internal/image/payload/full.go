@@ -74,7 +74,7 @@ func (b *body) fullUsr(ctx context.Context, next Image, o Options) ([][16]byte, 
 
 func (o Options) packer() func(dict []byte) (*delta.Packer, error) {
 	if o.Fast {
-		return delta.NewFastPacker
+		return func([]byte) (*delta.Packer, error) { return delta.NewFastPacker() }
 	}
 	return delta.NewPacker
 }

@@ -31,7 +31,7 @@ func signFile(name string, key *openpgp.Entity, date time.Time) error {
 	}
 	defer f.Close()
 	var sig bytes.Buffer
-	if err := openpgp.DetachSign(&sig, key, f, pgpConfig(date)); err != nil {
+	if err := openpgp.DetachSign(&sig, key, f, signing(key, date)); err != nil {
 		return fmt.Errorf("signing %s: %w", filepath.Base(name), err)
 	}
 	return os.WriteFile(name+".sig", sig.Bytes(), 0o644)
@@ -50,7 +50,7 @@ func writeDigests(name string, key *openpgp.Entity, date time.Time) error {
 		return err
 	}
 	var clear bytes.Buffer
-	w, err := clearsign.Encode(&clear, key.PrivateKey, pgpConfig(date))
+	w, err := clearsign.Encode(&clear, key.PrivateKey, signing(key, date))
 	if err == nil {
 		_, err = w.Write(text)
 	}

@@ -231,6 +231,15 @@ func armored(kind string, write func(io.Writer) error) ([]byte, error) {
 	return append(b.Bytes(), '\n'), nil
 }
 
+// signing is for signatures of a key that may be younger than what it signs:
+// a release has the date of its packages.
+func signing(key *openpgp.Entity, date time.Time) *packet.Config {
+	if made := key.PrimaryKey.CreationTime; made.After(date) {
+		date = made
+	}
+	return pgpConfig(date)
+}
+
 // pgpConfig makes signatures that depend on the key, the bytes and a date.
 func pgpConfig(date time.Time) *packet.Config {
 	plain := false
