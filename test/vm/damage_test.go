@@ -18,6 +18,7 @@ import (
 
 // TestCorruptUsr flips one byte of a program that every boot runs.
 func TestCorruptUsr(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	name := r.copyImage()
 	r.must(disk.Flip(name, r.contentOf(name, "lib/systemd/systemd")+100))
@@ -68,6 +69,7 @@ func (r *rig) contentOf(name, path string) int64 {
 // comes up whole; what is broken, and nothing else, is a failed unit, since the
 // update client looks at /boot at every boot.
 func TestBadESP(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	name := r.copyImage()
 	table, err := disk.Table(name)
@@ -92,6 +94,7 @@ func TestBadESP(t *testing.T) {
 // TestProvisionFailure boots with a config that is valid but asks for what
 // this image makes impossible.
 func TestProvisionFailure(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	text := []byte(`variant: flatcar
 version: 1.1.0

@@ -21,6 +21,7 @@ const gib = 1 << 30
 // TestBootLife follows one disk: the first boot from the image, then a boot
 // after the disk has grown and lost its root file system.
 func TestBootLife(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	name := r.copyImage()
 	first := r.firstLife(name)

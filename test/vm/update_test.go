@@ -128,6 +128,7 @@ func (r *rig) follower(u *updates, trust []byte, broken string) []byte {
 // TestUpdate follows a machine from one release to the next, and to one on
 // which its application does not work, and back.
 func TestUpdate(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	var stop context.CancelFunc
 	r.ctx, stop = context.WithTimeout(t.Context(), updateLimit)
