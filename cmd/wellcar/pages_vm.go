@@ -141,7 +141,8 @@ func (s *vmSession) Reboot(ctx context.Context, command string, root bool) error
 
 func (s *vmSession) Env() []string {
 	g := s.guest
-	env := []string{"SSH=" + g.sshCommand(), "SSH_PORT=" + strconv.Itoa(g.vm.HostPort(22)), "SSH_KEY=" + g.keyFile, "MONITOR=" + g.vm.MonitorPath()}
+	ssh := g.sshCommand("ConnectTimeout=30", "ServerAliveInterval=10") // a machine that restarts answers nothing
+	env := []string{"SSH=" + ssh, "SSH_PORT=" + strconv.Itoa(g.vm.HostPort(22)), "SSH_KEY=" + g.keyFile, "MONITOR=" + g.vm.MonitorPath()}
 	for _, p := range g.vm.Ports {
 		env = append(env, fmt.Sprintf("PORT_%d=%d", p.Guest, p.Host))
 	}

@@ -199,9 +199,13 @@ func (g *guest) close() {
 }
 
 // sshCommand is what a person types to log in.
-func (g *guest) sshCommand() string {
-	return strings.Join([]string{"ssh", "-p", fmt.Sprint(g.vm.HostPort(22)), "-i", qemu.Quote(g.keyFile),
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "core@127.0.0.1"}, " ")
+func (g *guest) sshCommand(options ...string) string {
+	words := []string{"ssh", "-p", fmt.Sprint(g.vm.HostPort(22)), "-i", qemu.Quote(g.keyFile),
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"}
+	for _, o := range options {
+		words = append(words, "-o", o)
+	}
+	return strings.Join(append(words, "core@127.0.0.1"), " ")
 }
 
 func loadOrMakeKey(file string) (qemu.Key, error) {
