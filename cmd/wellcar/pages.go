@@ -35,6 +35,7 @@ type testOptions struct {
 	timeout  time.Duration
 	logs     string
 	have     []string
+	again    bool
 }
 
 func testCommand(a *app) *cobra.Command {
@@ -51,6 +52,7 @@ func testCommand(a *app) *cobra.Command {
 	f.IntVar(&o.machines, "machines", 2, "how many machines may run at the same time")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long a machine may take to become ready")
 	f.StringVar(&o.logs, "logs", "", "folder for the consoles of the machines")
+	f.BoolVar(&o.again, "again", false, "run pages that fail once more, one machine at a time")
 	f.StringArrayVar(&o.have, "have", nil, "something that pages may need and that is there (repeatable)")
 	c.RunE = func(c *cobra.Command, args []string) error { return testPages(c.Context(), a, o, args) }
 	return c
@@ -87,7 +89,11 @@ func testPages(ctx context.Context, a *app, o *testOptions, args []string) error
 	if a.joins.containers != nil {
 		r.Have = append(r.Have, "registry")
 	}
-	passed, failed, skipped := page.Count(r.Run(ctx, pages))
+	results := r.Run(ctx, pages)
+	if o.again {
+		results = r.Again(ctx, pages, results)
+	}
+	passed, failed, skipped := page.Count(results)
 	a.show.result("total", map[string]any{"passed": passed, "failed": failed, "skipped": skipped},
 		fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped))
 	if failed > 0 {

@@ -103,6 +103,25 @@ func (r Runner) Run(ctx context.Context, pages []Page) []Result {
 	return results
 }
 
+// Again runs the pages that failed once more, on one machine at a time, and
+// returns the results with theirs. What fails because two machines share a busy
+// host passes then; what is wrong fails again.
+func (r Runner) Again(ctx context.Context, pages []Page, results []Result) []Result {
+	r.Machines = 1
+	var failed []Page
+	var places []int
+	for i, res := range results {
+		if res.Status == Failed {
+			failed, places = append(failed, pages[i]), append(places, i)
+		}
+	}
+	results = slices.Clone(results)
+	for k, res := range r.Run(ctx, failed) {
+		results[places[k]] = res
+	}
+	return results
+}
+
 // longestFirst puts boots whose pages may take long before others, so that no
 // machine is alone at the end.
 func (r Runner) longestFirst(boots []Boot) []Boot {

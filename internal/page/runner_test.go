@@ -190,3 +190,25 @@ func TestRebootCommands(t *testing.T) {
 		}
 	}
 }
+
+// Only what failed runs again: "count" answers 1 at first.
+func TestAgain(t *testing.T) {
+	m := &fake{}
+	r := Runner{Start: func(context.Context, Boot) (Session, error) { return m, nil }}
+	pages := []Page{
+		mustParse(t, "a.md", "# Nothing\n"),
+		mustParse(t, "b.md", console("$ count\n2")),
+		mustParse(t, "c.md", console("$ false\nyes")),
+		mustParse(t, "d.md", console("$ d\nd")),
+	}
+	var got []Status
+	for _, res := range r.Again(t.Context(), pages, r.Run(t.Context(), pages)) {
+		got = append(got, res.Status)
+	}
+	if diff := cmp.Diff([]Status{Skipped, Passed, Failed, Passed}, got); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(m.log); n != 5 {
+		t.Errorf("%d commands, want the two that failed again: %q", n, m.log)
+	}
+}
