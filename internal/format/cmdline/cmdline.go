@@ -25,7 +25,7 @@ type Line struct {
 // with the line.
 func Parse(s string) Line {
 	var l Line
-	words := split(s)
+	words := Split(s)
 	for i, word := range words {
 		if word == "--" {
 			for _, rest := range words[i+1:] {
@@ -38,8 +38,8 @@ func Parse(s string) Line {
 	return l
 }
 
-// split cuts at white space outside quotes; quotes stay.
-func split(s string) (words []string) {
+// Split cuts at white space outside quotes; quotes stay.
+func Split(s string) (words []string) {
 	start, quoted := -1, false
 	for i := range len(s) {
 		switch c := s[i]; {
