@@ -23,9 +23,11 @@ var strata = map[string][]string{
 	"internal/slot":    {"internal/format"},
 	"internal/report":  {"internal/format"},
 	"internal/sys":     {"internal/format", "internal/sys"},
+	// What the initrd and the provisioning both change, on directories they give.
+	"internal/bootargs": {"internal/format", "internal/sys", "internal/layout"},
 }
 
-var facts = []string{"internal/format", "internal/sys", "internal/lock", "internal/layout", "internal/release", "internal/slot", "internal/report"}
+var facts = []string{"internal/format", "internal/sys", "internal/lock", "internal/layout", "internal/release", "internal/slot", "internal/report", "internal/bootargs"}
 
 // Engines may import facts and their own subpackages, not each other.
 var engines = []string{"internal/archive", "internal/image", "internal/initrd", "internal/network", "internal/provision", "internal/update", "internal/server", "internal/qemu", "internal/page", "internal/cloudinit", "internal/metadata", "internal/sshkeys"}

@@ -103,6 +103,16 @@ const AddonGlob = "loader/addons/*.addon.efi"
 // a first boot; the first is the one we write.
 var FirstBootFlags = []string{"flatcar/first_boot", "coreos/first_boot"}
 
+// Words that the owner of a machine adds to the kernel command line, whatever
+// the version: the settings on the OEM partition, and the add-on on the EFI
+// system partition that is made of them (systemd-stub(7)).
+const (
+	BootSettings  = "grub.cfg"
+	KernelAddOn   = "loader/addons/wellcar.addon.efi"
+	AddOnStub     = "lib/systemd/boot/efi/addonx64.efi.stub" // below /usr: what an add-on is made of
+	KernelCmdline = "share/wellcar/cmdline"                  // below /usr: the words of the image, but for the root hash
+)
+
 // VerityUUID is the UUID in the verity superblock of a /usr image with the
 // given root hash. The initrd, which knows only the root hash, recognises the
 // right slot by it.
