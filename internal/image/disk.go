@@ -200,7 +200,7 @@ func (b *builder) ukiPath() string { return layout.UKIPath(b.Recipe.Version, slo
 
 const (
 	oemRelease = "ID=\"\"\nNAME=\"\"\nVERSION_ID=\"\"\nHOME_URL=\"\"\nBUG_REPORT_URL=\"\"\n"
-	oemGrub    = "# GRUB, which starts machines with a BIOS, reads this: set linux_append=\"$linux_append WORD\"\n"
+	oemGrub    = "# Words for the kernel command line, for instance:\n# set linux_append=\"$linux_append mitigations=auto,nosmt\"\n"
 )
 
 // makeOEM makes the file system of the OEM partition: its parts that are not

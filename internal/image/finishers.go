@@ -40,7 +40,7 @@ func (b *builder) finish(ctx context.Context) error {
 }
 
 func (b *builder) identity() finish.Identity {
-	return finish.Identity{Version: b.Recipe.Version, Board: board}
+	return finish.Identity{Version: b.Recipe.Version, Board: board, Cmdline: b.Recipe.Cmdline}
 }
 
 func (b *builder) finishState(context.Context) error {

@@ -100,7 +100,7 @@ func TestState(t *testing.T) {
 
 func TestRelease(t *testing.T) {
 	tree := fstree.New()
-	if err := Release(tree, Identity{"1.2.3", "amd64-usr"}); err != nil {
+	if err := Release(tree, Identity{"1.2.3", "amd64-usr", "quiet"}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := tree.Get("usr/lib/os-release").Blob.Bytes()

@@ -5,12 +5,14 @@ import (
 
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 // Identity is what an image says about itself.
 type Identity struct {
 	Version string // MAJOR.MINOR.PATCH
 	Board   string // amd64-usr
+	Cmdline string // of the kernel, but for the root hash
 }
 
 // appID is the product's id in update requests, as release files carry it.
@@ -46,6 +48,9 @@ func Release(t *fstree.Tree, id Identity) error {
 			`DISTRIB_ID="Wellcar Container Linux"`, "DISTRIB_RELEASE="+id.Version, fmt.Sprintf(`DISTRIB_DESCRIPTION="Wellcar Container Linux %s"`, id.Version)),
 		"usr/share/flatcar/release": joinLines(
 			"FLATCAR_RELEASE_VERSION="+id.Version, "FLATCAR_RELEASE_BOARD="+id.Board, "FLATCAR_RELEASE_APPID="+appID),
+	}
+	if id.Cmdline != "" {
+		files["usr/"+layout.KernelCmdline] = joinLines(id.Cmdline)
 	}
 	if err := PutFiles(t, files); err != nil {
 		return err
