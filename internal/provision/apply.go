@@ -59,6 +59,8 @@ type Target struct {
 	// Disks reaches the disks for the stages disks, mount and umount. Nil: a
 	// step that needs it fails.
 	Disks Disks
+	// Kernel changes the kernel command line. Nil: a step that needs it fails.
+	Kernel KernelLine
 	// Root is the directory of this machine that is the target's root; empty
 	// is "/".
 	Root string
@@ -103,6 +105,7 @@ func (e *StepError) Unwrap() error { return e.Err }
 // machine is a target while a plan is applied to it.
 type machine struct {
 	Target
+	restart bool            // the machine must, before the next step
 	presets map[string]bool // lines of the preset file; nil: not read yet
 	telling sync.Mutex      // held while Step is called
 }
@@ -113,7 +116,8 @@ func Apply(ctx context.Context, p Plan, t Target) error {
 }
 
 // ApplyStages takes the steps of some stages of a plan in order and stops at
-// the first that fails, with a *StepError. In the end everything is on the
+// the first that fails, with a *StepError, and where the machine must restart,
+// with ErrRestart. In the end everything is on the
 // disk, also after a failure. Step indexes are those of the plan.
 func ApplyStages(ctx context.Context, p Plan, t Target, stages ...Stage) error {
 	m := &machine{Target: t}
@@ -151,6 +155,9 @@ func (m *machine) steps(ctx context.Context, steps []Step, stages []Stage) error
 		last := parallelEnd(steps, i)
 		if err := m.several(ctx, i, steps[i:last]); err != nil {
 			return err
+		}
+		if m.restart {
+			return ErrRestart
 		}
 		i = last - 1
 	}

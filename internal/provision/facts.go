@@ -14,6 +14,7 @@ type Facts struct {
 	Groups   map[string]int     // ids of those that exist, by name
 	// UsrReadOnly tells whether nothing can be written below /usr.
 	UsrReadOnly bool
+	KernelLine  string     // words that the image starts its kernel with; empty if unknown
 	Disks       []DiskFact // that the config names, as they are before the first step; those that are not known are missing
 }
 

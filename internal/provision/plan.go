@@ -64,7 +64,8 @@ func (c Config) Plan(facts Facts) (Plan, error) {
 	}
 	b := &builder{Config: c, facts: facts, report: report}
 	if c.Provided() {
-		b.refuse()
+		b.kernelArguments()
+		b.authorities()
 		b.volumes = newVolumes(facts.Disks)
 		b.partitionDisks()
 		b.raid()
@@ -116,17 +117,8 @@ func (b *builder) warn(p Path, message, remedy string) {
 	b.report = append(b.report, *w)
 }
 
-// refuse reports every section that this slice cannot carry out, so that
-// nothing of such a config is done.
-func (b *builder) refuse() {
-	k := b.Ignition.KernelArguments
-	later := func(n int, what string, section ...any) {
-		for i := range n {
-			b.fail(Path(section).with(i), "not supported yet: "+what, "leave this section out for now")
-		}
-	}
-	later(len(k.ShouldExist), "kernel arguments", "kernelArguments", "shouldExist")
-	later(len(k.ShouldNotExist), "kernel arguments", "kernelArguments", "shouldNotExist")
+// authorities checks the contents of the certificate authorities.
+func (b *builder) authorities() {
 	for i, ca := range b.Ignition.Ignition.Security.TLS.CertificateAuthorities {
 		b.content(ca, Path{"ignition", "security", "tls", "certificateAuthorities", i})
 	}

@@ -96,7 +96,7 @@ func TestBroken(t *testing.T) {
 		"dropin syntax":  {v + "systemd:\n  units:\n    - name: a.service\n      dropins:\n        - name: x.conf\n          contents: |\n            [Unit\n", `c.bu:9:13: drop-in x.conf of unit a.service: bad unit syntax: "[Unit" has no closing bracket; write [Section] lines and Name=value lines`},
 		"no files dir":   {v + "storage:\n  files:\n    - path: /a\n      contents:\n        local: x\n", `c.bu:7:16: file /a: local file paths are relative to a files directory that must be specified with -d/--files-dir; name the folder with --files-dir`},
 		"two contents":   {v + "storage:\n  files:\n    - path: /a\n      contents:\n        inline: x\n        source: data:,y\n", `c.bu:8:17: file /a: only one of the following can be set: inline, local, source; keep one of inline, local and source`},
-		"kargs":          {v + "kernel_arguments:\n  should_exist: [quiet]\n", `c.bu:4:18: not supported yet: kernel arguments; leave this section out for now`},
+		"kargs":          {v + "kernel_arguments:\n  should_exist: [' ']\n", `c.bu:4:18: an empty kernel argument; write a word, or leave the entry out`},
 		"top level list": {"- variant: flatcar\n", `c.bu:1:1: the text is no Ignition config, no Butane, no Container Linux Config and no cloud-config; begin Ignition JSON with {"ignition": {"version": "3.4.0"}}, Butane with variant: flatcar`},
 	} {
 		t.Run(name, func(t *testing.T) {
