@@ -18,10 +18,11 @@ type Files struct {
 	Cache   string // the user's config, complete
 	State   string // what else stages leave to each other
 	NeedNet string // exists if the network is needed
+	Restart string // exists if the machine must restart before the stages after kargs
 }
 
 // DefaultFiles are the names that users of Ignition know.
-var DefaultFiles = Files{Cache: "/run/ignition.json", State: "/run/ignition/state", NeedNet: "/run/ignition/neednet"}
+var DefaultFiles = Files{Cache: "/run/ignition.json", State: "/run/ignition/state", NeedNet: "/run/ignition/neednet", Restart: "/run/ignition/restart"}
 
 // ErrState is a state file that cannot be read.
 var ErrState = errors.New("the state of earlier stages is unreadable")
@@ -96,15 +97,27 @@ func (f Files) hasCache() bool {
 
 // flagNetwork leaves the file that asks for a network.
 func (f Files) flagNetwork() error {
-	if f.NeedNet == "" {
-		return nil
-	}
-	err := os.MkdirAll(filepath.Dir(f.NeedNet), 0o755)
-	if err == nil {
-		err = os.WriteFile(f.NeedNet, nil, 0o644)
-	}
-	if err != nil {
+	if err := flag(f.NeedNet); err != nil {
 		return fmt.Errorf("asking for a network: %w", err)
 	}
 	return nil
+}
+
+// flagRestart leaves the file that asks for a restart.
+func (f Files) flagRestart() error {
+	if err := flag(f.Restart); err != nil {
+		return fmt.Errorf("asking for a restart: %w", err)
+	}
+	return nil
+}
+
+// flag makes an empty file, if there is a name for it.
+func flag(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(name, nil, 0o644)
 }

@@ -32,6 +32,7 @@ type Session struct {
 	Fetched func(provision.FetchedConfig)                      // hears of each config that was read
 	Note    func(provision.Problem)                            // hears of what is worth telling and stops nothing
 	Begin   func(p provision.Plan, s []provision.Stage) error  // hears of a plan before its steps; an error ends it
+	Before  func(p provision.Plan, s provision.Stage) error    // hears of each stage before its steps; an error ends it
 	Ended   func(s provision.Stage, err error)                 // hears of the end of each stage
 	Config  func(user provision.Config, full provision.Config) // hears of the config, and of it over the base
 
@@ -39,10 +40,14 @@ type Session struct {
 	base    *provision.Config
 	user    *provision.Config
 	waiting bool
+	restart bool
 }
 
 // Waiting tells whether the last Run stopped because a network is needed.
 func (s *Session) Waiting() bool { return s.waiting }
+
+// Restarting tells whether the last Run stopped because the machine must restart.
+func (s *Session) Restarting() bool { return s.restart }
 
 // Run carries out stages, which must be in their order.
 func (s *Session) Run(ctx context.Context, stages ...provision.Stage) error {
@@ -50,7 +55,7 @@ func (s *Session) Run(ctx context.Context, stages ...provision.Stage) error {
 	if err != nil {
 		return err
 	}
-	s.state, s.waiting = state, false
+	s.state, s.waiting, s.restart = state, false, false
 	if err := s.stages(ctx, stages); err != nil {
 		return err
 	}
@@ -292,9 +297,17 @@ func (s *Session) take(ctx context.Context, plan provision.Plan, target provisio
 	target.NoSync = true
 	var err error
 	for _, stage := range stages {
-		err = provision.ApplyStages(ctx, plan, target, stage)
+		if s.Before != nil {
+			err = s.Before(plan, stage)
+		}
+		if err == nil {
+			err = provision.ApplyStages(ctx, plan, target, stage)
+		}
+		if s.restart = errors.Is(err, provision.ErrRestart); s.restart {
+			err = s.flagRestart()
+		}
 		s.ended(stage, err)
-		if err != nil {
+		if err != nil || s.restart {
 			break
 		}
 	}

@@ -31,7 +31,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	dir := t.TempDir()
-	return &machine{files: Files{filepath.Join(dir, "ignition.json"), filepath.Join(dir, "run/state"), filepath.Join(dir, "run/neednet")}}
+	return &machine{files: Files{filepath.Join(dir, "ignition.json"), filepath.Join(dir, "run/state"), filepath.Join(dir, "run/neednet"), filepath.Join(dir, "run/restart")}}
 }
 
 type network struct {
