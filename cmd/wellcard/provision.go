@@ -27,6 +27,7 @@ type provisioning struct {
 	reporter
 
 	root, platform, config, oem, record string
+	esp                                 string // device of the EFI system partition
 	planOnly, sync, oemGiven            bool
 	stages                              stageList
 	files                               stage.Files
@@ -73,11 +74,13 @@ func runProvision(ctx context.Context, args []string, out, errOut io.Writer) err
 	f.StringVar(&p.platform, "platform", "", "where the config comes from: "+strings.Join(platform.IDs(), ", "))
 	f.StringVar(&p.config, "config", "", "`file` with the config, instead of the platform's")
 	f.StringVar(&p.oem, "oem", "", "`directory` that the OEM partition is mounted on until the disks stage (default oem in the root)")
+	f.StringVar(&p.esp, "esp", "", "`device` with the EFI system partition, for kernel arguments; no other program may have it mounted")
 	f.StringVar(&p.record, "record", provision.RecordFile, "`file` that records what was done; empty for none")
 	f.Var(&p.stages, "stage", "`stages` to carry out, separated by commas, when several processes share the work: "+(*stageList)(&provision.Stages).String())
 	f.StringVar(&p.files.Cache, "config-cache", p.files.Cache, "with --stage: `file` that keeps the config for later stages")
 	f.StringVar(&p.files.State, "state-file", p.files.State, "with --stage: `file` that keeps what else later stages need")
 	f.StringVar(&p.files.NeedNet, "neednet", p.files.NeedNet, "with --stage: `file` that says that the network is needed")
+	f.StringVar(&p.files.Restart, "restart", p.files.Restart, "with --stage: `file` that says that the machine must restart before the stages after kargs")
 	f.BoolVar(&p.sync, "sync", true, "wait until everything is on the disk")
 	f.BoolVar(&p.planOnly, "plan", false, "print the steps and do nothing")
 	if err := parse(f, args); err != nil {
@@ -125,7 +128,7 @@ func (p *provisioning) session() *stage.Session {
 	}
 	return &stage.Session{
 		Base: p.base, User: p.user, Fetcher: p.fetcher, Target: p.target, Facts: p.facts,
-		Fetched: p.fetched, Note: p.note, Begin: p.begin, Ended: p.tellCloud,
+		Fetched: p.fetched, Note: p.note, Begin: p.begin, Before: p.releaseOEM, Ended: p.tellCloud,
 	}
 }
 
@@ -149,6 +152,9 @@ func (p *provisioning) run(ctx context.Context) error {
 		return err
 	case s.Waiting():
 		p.say("a network is needed; the rest follows when there is one")
+		return nil
+	case s.Restarting():
+		p.say("the machine has to restart for its kernel arguments; the rest follows then")
 		return nil
 	}
 	if stages[len(stages)-1] == provision.StageUmount {
@@ -180,7 +186,7 @@ func (p *provisioning) begin(plan provision.Plan, stages []provision.Stage) erro
 			p.note(w)
 		}
 	}
-	return p.releaseOEM(plan, stages)
+	return nil
 }
 
 // first tells whether this is the first process that has a plan.
@@ -190,9 +196,9 @@ func (p *provisioning) first() bool {
 
 // releaseOEM unmounts an OEM partition that is mounted for the fetch stages
 // only, so that the disks stage may change it.
-func (p *provisioning) releaseOEM(plan provision.Plan, stages []provision.Stage) error {
+func (p *provisioning) releaseOEM(plan provision.Plan, stage provision.Stage) error {
 	disks := func(s provision.Step) bool { return s.Stage == provision.StageDisks }
-	if !p.oemGiven || !slices.Contains(stages, provision.StageDisks) || !slices.ContainsFunc(plan.Steps, disks) {
+	if !p.oemGiven || stage != provision.StageDisks || !slices.ContainsFunc(plan.Steps, disks) {
 		return nil
 	}
 	return mount.Unmount(p.oem)
@@ -219,13 +225,13 @@ func (p *provisioning) target([]provision.Stage) (provision.Target, error) {
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // an id that cannot be read stays empty
 	return provision.Target{
 		Files: root, Run: root.Run, RunHere: output, BootID: strings.TrimSpace(string(boot)), Step: p.step, NoSync: !p.sync,
-		Disks: p.disks, Root: p.root, PlainKeys: os.Getenv("IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT") == "false",
+		Disks: p.disks, Kernel: p.kernelLine(), Root: p.root, PlainKeys: os.Getenv("IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT") == "false",
 	}, nil
 }
 
 func (p *provisioning) facts(ctx context.Context, c provision.Config, t provision.Target) (provision.Facts, error) {
 	facts, err := provision.Gather(ctx, c, t)
-	facts.Platform = p.platform
+	facts.Platform, facts.KernelLine = p.platform, imageLine()
 	if err == nil && (p.first() || slices.Contains(p.stages, provision.StageDisks)) {
 		facts.Disks, err = provision.LookAtDisks(ctx, c, p.disks)
 	}
