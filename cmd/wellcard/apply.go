@@ -107,7 +107,7 @@ func (a *applying) run(ctx context.Context) error {
 		return err
 	}
 	defer root.Close()
-	a.target = provision.Target{Files: root, Run: root.Run}
+	a.target = provision.Target{Files: root, Run: root.Run, Kernel: bootedLine(true)}
 	switch {
 	case a.confirm:
 		return a.runConfirm(ctx)
@@ -234,10 +234,17 @@ func (a *applying) otherStages(ctx context.Context, p daytwo.Plan, full provisio
 	if needs[daytwo.NeedWipe] {
 		stages = append(stages, provision.StageDisks)
 	}
-	if len(stages) == 0 {
-		return nil
+	for _, s := range stages {
+		err := provision.ApplyStages(ctx, full, a.target, s)
+		if errors.Is(err, provision.ErrRestart) {
+			a.say("the kernel arguments are there after a reboot")
+			continue
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return provision.ApplyStages(ctx, full, a.target, stages...)
+	return nil
 }
 
 // load reads the new config.
