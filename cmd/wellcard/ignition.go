@@ -105,10 +105,14 @@ func (g *ignition) run(ctx context.Context) error {
 	target := s.Target
 	s.Target = func(stages []provision.Stage) (provision.Target, error) {
 		t, err := target(stages)
-		t.Start, t.Step = g.started, g.step
+		t.Start, t.Step, t.Kernel = g.started, g.step, bootedLine(false)
 		return t, err
 	}
 	err := errors.Join(s.Run(ctx, g.stage), g.closeAll())
+	if err == nil && s.Restarting() {
+		g.log.tell(info, "restarting for the kernel arguments")
+		_, err = output(ctx, "/usr/bin/systemctl", "reboot")
+	}
 	if err == nil {
 		g.log.tell(info, string(g.stage)+": "+string(g.stage)+" passed")
 		g.log.tell(info, "Ignition finished successfully")

@@ -37,6 +37,7 @@ func applets() []applet {
 		{"ignition", "carry out one stage, with the command line of Ignition", runIgnition},
 		{"ignition-apply", "apply a config's files and units in a container", runIgnitionApply},
 		{"ignition-rmcfg", "delete the config from where the platform keeps it", runIgnitionRmcfg},
+		{"ignition-kargs-helper", "change the kernel arguments, and reboot if that is needed", runKargsHelper},
 		{"coreos-metadata", "ask the cloud for attributes, host name and SSH keys", runMetadata},
 		{"afterburn", "the same as coreos-metadata", runMetadata},
 		{"coreos-cloudinit", "carry out a cloud-config", runCloudinit},

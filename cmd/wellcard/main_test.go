@@ -147,6 +147,7 @@ func TestIgnitionCommandLine(t *testing.T) {
 		{[]string{"ignition", "--platform", "file", "--stage", "nope"}, 2, "no such stage"},
 		{[]string{"ignition-apply"}, 1, "ignore-unsupported"},
 		{[]string{"ignition-apply", config + "x"}, 1, "CRITICAL : failed to apply"},
+		{[]string{"ignition-kargs-helper", "quiet"}, 2, `unexpected word "quiet"`},
 		{[]string{"ignition-rmcfg"}, 2, "'--platform' must be provided"},
 		{[]string{"ignition-rmcfg", "--platform", "metal", "--log-to-stdout"}, 0, "INFO     : Successfully deleted config"},
 	} {
