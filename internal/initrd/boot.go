@@ -27,6 +27,7 @@ type boot struct {
 	disk       blockdev.Device // the one that slot is on
 	esp        blockdev.Device // zero if the disk has none
 	oldFailure bool            // the last boot's reason is on the ESP
+	addedWords string          // of the kernel's add-on on the ESP
 	first      FirstBoot
 	rootGrew   bool // partition 9, by "disk"
 	openedROOT bool // partition 9 is encrypted, and was opened
@@ -64,6 +65,10 @@ const grace = 5 * time.Second
 func Run(m Machine) {
 	b := &boot{m: m, opts: Options{OnFailure: Policy{Wait: failureWait}}}
 	err := b.boot()
+	if errors.Is(err, errRestart) {
+		m.Log(kmsg.Info, "%v", err)
+		m.Reboot()
+	}
 	if err == nil {
 		err = errors.New("BUG: the boot ended without handing over")
 	}

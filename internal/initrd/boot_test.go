@@ -294,11 +294,11 @@ func TestFirstAndSecondBoot(t *testing.T) {
 		t.Errorf("ended: %s", end)
 	}
 	f.expect("load ext4", "load virtio_blk", "resize /dev/vda 9 48+11 MiB", "verity usr /dev/vda4",
-		"mount erofs /dev/mapper/usr on /usr (ro)", "mount ext4 /dev/vda6 on /run/wellcar/oem (ro)",
-		"wellcard provision --root /sysroot --platform aws --stage fetch-offline,fetch,kargs,disks --oem /run/wellcar/oem",
+		"mount erofs /dev/mapper/usr on /usr (ro)", "mount ext4 /dev/vda6 on /run/wellcar/oem (ro)", "load vfat",
+		"wellcard provision --root /sysroot --platform aws --stage fetch-offline,fetch,kargs,disks --esp /dev/vda1 --oem /run/wellcar/oem",
 		"unmount /run/wellcar/oem", "mkfs.ext4", "mount ext4 /dev/vda9 on /sysroot", "mount bind /usr on /sysroot/usr",
 		"mount overlay", "mount ext4 /dev/vda6 on /sysroot/oem", "wellcard provision --root /sysroot --platform aws --stage mount,files,umount",
-		"load vfat", "mount vfat /dev/vda1 on /run/wellcar/esp (nosuid", "unmount /run/wellcar/esp")
+		"mount vfat /dev/vda1 on /run/wellcar/esp (nosuid", "unmount /run/wellcar/esp")
 	if got := f.table().DiskGUID; got != (gpt.GUID{0xaa}) {
 		t.Errorf("the disk has the GUID %v", got)
 	}
@@ -354,6 +354,55 @@ func TestFailures(t *testing.T) {
 			if c.words != "" {
 				f.expectNot("wait")
 			}
+		})
+	}
+}
+
+func TestRestartForKernelArguments(t *testing.T) {
+	f := newFake(t, "")
+	end := f.boot(func(m *Machine) {
+		run := m.Run
+		m.Run = func(ctx context.Context, line func(string), name string, args ...string) (int, error) {
+			put(t, f.root, map[string]string{wantRestart: ""})
+			return run(ctx, line, name, args...)
+		}
+	})
+	if end != "rebooted" {
+		t.Errorf("ended: %s", end)
+	}
+	f.expect("wellcard provision", "unmount /run/wellcar/oem")
+	for _, no := range []string{"mkfs", "FAILED", "wait", "mount,files"} {
+		f.expectNot(no)
+	}
+}
+
+func TestSettingsOfTheOwner(t *testing.T) {
+	const settings, word = "set linux_append=\"$linux_append my.word=1\"\n", " my.word=1"
+	stub := make([]byte, 512)
+	copy(stub, "MZ")
+	stub[0x3c] = 0x40
+	copy(stub[0x40:], "PE\x00\x00\x64\x86")
+	stub[0x54], stub[0x58], stub[0x59], stub[0x79], stub[0x7d], stub[0x95] = 112, 0x0b, 0x02, 0x10, 0x02, 0x02
+	for _, c := range []struct {
+		name, settings, words string
+		stub                  string
+		end, log              string
+	}{
+		{"new", settings, "", string(stub), "rebooted", "restarting with other words"},
+		{"read by the boot loader", settings, word, string(stub), "handed over", ""},
+		{"none", "# nothing\n", "", string(stub), "handed over", ""},
+		{"no add-on can be made", settings, "", "", "handed over", "is not started with the words of grub.cfg"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake(t, "flatcar.first_boot=1"+c.words)
+			put(t, f.root, map[string]string{earlyOEM + "/grub.cfg": c.settings, "usr/" + layout.AddOnStub: c.stub})
+			if end := f.boot(nil); end != c.end {
+				t.Errorf("ended: %s", end)
+			}
+			if c.log != "" {
+				f.expectLog(c.log)
+			}
+			f.expectNot("BOOT FAILED: restart")
 		})
 	}
 }

@@ -19,9 +19,11 @@ const (
 	provisioner = "/usr/bin/wellcard"
 	earlyOEM    = "/run/wellcar/oem"
 
-	// Where the provisioner leaves the config and the wish for a network.
+	// Where the provisioner leaves the config, and the wishes for a network and
+	// for a restart.
 	configCache = "/run/ignition.json"
 	needNetwork = "/run/ignition/neednet"
+	wantRestart = "/run/ignition/restart"
 )
 
 // configure finds the configuration of a first boot and carries out what
@@ -32,6 +34,10 @@ func (b *boot) configure(ctx context.Context) error {
 		return nil
 	}
 	args := []string{}
+	if b.esp.Path != "" {
+		b.modules.all(fatModules)
+		args = append(args, "--esp", b.esp.Path)
+	}
 	if b.mountOEMAt(earlyOEM, unix.MS_RDONLY) {
 		args = append(args, "--oem", earlyOEM)
 		defer b.unmountEarlyOEM()
@@ -77,6 +83,9 @@ func (b *boot) stages(ctx context.Context, stages string, args ...string) error 
 	}
 	if err != nil {
 		return fmt.Errorf("provisioning: %w", err)
+	}
+	if b.exists(wantRestart) {
+		return errRestart
 	}
 	return nil
 }

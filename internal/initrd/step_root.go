@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wellcar.dev/internal/bootargs"
 	"wellcar.dev/internal/format/fat"
 	"wellcar.dev/internal/format/probe"
 	"wellcar.dev/internal/layout"
@@ -47,7 +48,7 @@ func (b *boot) readESP(context.Context) error {
 	if b.first.Run {
 		b.m.Log(kmsg.Info, "first boot: %s", b.first.Why)
 	}
-	return nil
+	return b.followSettings()
 }
 
 // lookAtESP reads without a mount: that spares an ordinary boot the drivers
@@ -72,6 +73,9 @@ func (b *boot) lookAtESP() (flag bool, err error) {
 		}
 		flag = flag || err == nil
 	}
+	if addOn, err := files.ReadFile(layout.KernelAddOn); err == nil {
+		b.addedWords = bootargs.Line(addOn)
+	} // one that cannot be read is made anew
 	reason, err := files.ReadFile(lastFailure)
 	if err != nil {
 		return flag, ignoreMissing(err)
