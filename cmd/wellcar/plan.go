@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,8 @@ what they cannot hold is an error: vda with the image, then vdb, vdc, ... unless
 named.
 
 Downloads are fetched to look at them, unless --offline. The image is the built
-one, out/wellcar.img, or --image; of it, contents.txt beside it is read.`
+one, out/wellcar.img, or --image; of it, contents.txt and build.json beside it
+are read.`
 
 // How long a download may take before a plan gives it up.
 const fetchTimeout = 20 * time.Second
@@ -115,7 +117,7 @@ func preparePlan(ctx context.Context, c provision.Config, contents *preview.Imag
 	}
 	report = append(report, preview.ReferenceTraps(c)...)
 	facts := provision.DefaultFacts()
-	facts.Platform, facts.Disks = o.platform, disks
+	facts.Platform, facts.Disks, facts.KernelLine = o.platform, disks, kernelLine(o.image)
 	plan, err := rendered.Plan(facts)
 	var failed provision.Report
 	if errors.As(err, &failed) {
@@ -126,6 +128,20 @@ func preparePlan(ctx context.Context, c provision.Config, contents *preview.Imag
 		p.Check(ctx, fetcher)
 	}
 	return p, report
+}
+
+// kernelLine is the words that an image starts its kernel with, but for the
+// root hash; empty if they are not known.
+func kernelLine(name string) string {
+	if name == "" {
+		name = filepath.Join(defaultOut, image.DiskFile)
+	}
+	record, err := image.ReadRecord(filepath.Dir(name))
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(record.Cmdline, " verity.usrhash=")
+	return line
 }
 
 // imageContents reads what is known of an image: the list beside it.
