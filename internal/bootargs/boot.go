@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"wellcar.dev/internal/format/cmdline"
 	"wellcar.dev/internal/format/grubcfg"
 	"wellcar.dev/internal/format/pe"
 	"wellcar.dev/internal/layout"
@@ -42,7 +43,7 @@ type Outcome struct {
 func (b Boot) Change(add, remove []string) (Outcome, error) {
 	var missing []string
 	for _, item := range add {
-		if !Has(b.Image, item) {
+		if !cmdline.Has(b.Image, item) {
 			missing = append(missing, item)
 		}
 	}
@@ -58,12 +59,12 @@ func (b Boot) Change(add, remove []string) (Outcome, error) {
 	}
 	out := Outcome{Changed: changed}
 	for _, item := range add {
-		if !Has(b.Running, item) {
+		if !cmdline.Has(b.Running, item) {
 			out.Missing = append(out.Missing, item)
 		}
 	}
 	for _, item := range remove {
-		if Has(b.Running, item) && !Has(b.Image, item) {
+		if cmdline.Has(b.Running, item) && !cmdline.Has(b.Image, item) {
 			out.Left = append(out.Left, item)
 		}
 	}

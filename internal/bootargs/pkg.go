@@ -28,12 +28,12 @@ import (
 func Edit(line string, add, remove []string) string {
 	words := cmdline.Split(line)
 	for _, item := range remove {
-		for at := find(words, item); at >= 0; at = find(words, item) {
+		for at := cmdline.Find(words, item); at >= 0; at = cmdline.Find(words, item) {
 			words = slices.Delete(words, at, at+len(cmdline.Split(item)))
 		}
 	}
 	for _, item := range add {
-		if find(words, item) < 0 {
+		if cmdline.Find(words, item) < 0 {
 			words = append(words, cmdline.Split(item)...)
 		}
 	}
@@ -49,34 +49,17 @@ func edit(line string, add, remove []string) (string, error) {
 	return after, nil
 }
 
-// Has tells whether an item is on a command line.
-func Has(line, item string) bool { return find(cmdline.Split(line), item) >= 0 }
-
-// find is where an item begins, -1 if it is not there or empty.
-func find(words []string, item string) int {
-	want := cmdline.Split(item)
-	if len(want) == 0 {
-		return -1
-	}
-	for at := 0; at+len(want) <= len(words); at++ {
-		if slices.Equal(words[at:at+len(want)], want) {
-			return at
-		}
-	}
-	return -1
-}
-
 // Follows tells whether a running kernel was started with the words now, and
 // without those of before that are not among them.
 func Follows(running, before, now string) bool {
 	words := cmdline.Split(now)
 	for _, w := range words {
-		if !Has(running, w) {
+		if !cmdline.Has(running, w) {
 			return false
 		}
 	}
 	for _, w := range cmdline.Split(before) {
-		if !slices.Contains(words, w) && Has(running, w) {
+		if !slices.Contains(words, w) && cmdline.Has(running, w) {
 			return false
 		}
 	}

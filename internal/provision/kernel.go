@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"wellcar.dev/internal/format/cmdline"
@@ -69,7 +68,7 @@ func (b *builder) kernelArguments() {
 		}
 		b.checkKernelArgument(string(item), at)
 		for _, add := range a.Add {
-			if hasItem(add, string(item)) {
+			if cmdline.Has(add, string(item)) {
 				b.fail(at, "the kernel argument "+string(item)+" is not to be there, but is part of "+add+", which is", "leave one of the two out")
 			}
 		}
@@ -96,15 +95,4 @@ func (b *builder) checkKernelArgument(item string, at Path) {
 }
 
 // imageHas tells whether the image starts its kernel with an item.
-func (f Facts) imageHas(item string) bool { return hasItem(f.KernelLine, item) }
-
-// hasItem tells whether the words of an item stand together on a line.
-func hasItem(line, item string) bool {
-	words, want := cmdline.Split(line), cmdline.Split(item)
-	for at := 0; len(want) > 0 && at+len(want) <= len(words); at++ {
-		if slices.Equal(words[at:at+len(want)], want) {
-			return true
-		}
-	}
-	return false
-}
+func (f Facts) imageHas(item string) bool { return cmdline.Has(f.KernelLine, item) }

@@ -5,6 +5,7 @@
 package cmdline
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -60,6 +61,24 @@ func Split(s string) (words []string) {
 		words = append(words, s[start:])
 	}
 	return words
+}
+
+// Has tells whether the words of an item stand together on a line.
+func Has(line, item string) bool { return Find(Split(line), item) >= 0 }
+
+// Find is where the words of an item begin, -1 if they are not there together
+// or there are none.
+func Find(words []string, item string) int {
+	want := Split(item)
+	if len(want) == 0 {
+		return -1
+	}
+	for at := 0; at+len(want) <= len(words); at++ {
+		if slices.Equal(words[at:at+len(want)], want) {
+			return at
+		}
+	}
+	return -1
 }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
