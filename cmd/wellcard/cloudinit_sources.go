@@ -5,11 +5,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,42 +195,12 @@ func readWaagent(dir string) ([]byte, cloudFacts, error) {
 		return nil, facts, err
 	}
 	if len(text) > 0 {
-		if facts.Values, err = sharedConfig(text); err != nil {
-			return nil, facts, err
+		if facts.Values.PrivateIPv4, facts.Values.PublicIPv4, err = metadata.SharedConfig(text); err != nil {
+			return nil, facts, fmt.Errorf("reading SharedConfig.xml: %w", err)
 		}
 	}
 	data, err := readIfThere(filepath.Join(dir, "CustomData"))
 	return data, facts, err
-}
-
-func sharedConfig(text []byte) (v cloudinit.Values, err error) {
-	var shared struct {
-		Incarnation struct {
-			Instance string `xml:"instance,attr"`
-		}
-		Instances []struct {
-			ID        string `xml:"id,attr"`
-			Address   string `xml:"address,attr"`
-			Endpoints []struct {
-				Public string `xml:"loadBalancedPublicAddress,attr"`
-			} `xml:"InputEndpoints>Endpoint"`
-		} `xml:"Instances>Instance"`
-	}
-	if err := xml.Unmarshal(text, &shared); err != nil {
-		return v, fmt.Errorf("reading SharedConfig.xml: %w", err)
-	}
-	for _, i := range shared.Instances {
-		if i.ID != shared.Incarnation.Instance {
-			continue
-		}
-		v.PrivateIPv4 = i.Address
-		for _, e := range i.Endpoints {
-			if host, _, err := net.SplitHostPort(e.Public); err == nil && v.PublicIPv4 == "" {
-				v.PublicIPv4 = host
-			}
-		}
-	}
-	return v, nil
 }
 
 func readOVF(file string) ([]byte, cloudFacts, error) {

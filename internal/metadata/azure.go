@@ -91,6 +91,15 @@ func (g goalState) addresses(ctx context.Context, m Machine) (own, public string
 	if err != nil {
 		return "", "", fmt.Errorf("asking the wire server for the addresses: %w", err)
 	}
+	if own, public, err = SharedConfig(data); err != nil {
+		return "", "", fmt.Errorf("reading the shared configuration: %w", err)
+	}
+	return own, public, nil
+}
+
+// SharedConfig reads Azure's SharedConfig.xml: the address of the machine that
+// it is for, and the first public one that leads to it; empty where it has none.
+func SharedConfig(text []byte) (own, public string, err error) {
 	var v struct {
 		Incarnation struct {
 			Instance string `xml:"instance,attr"`
@@ -103,8 +112,8 @@ func (g goalState) addresses(ctx context.Context, m Machine) (own, public string
 			} `xml:"InputEndpoints>Endpoint"`
 		} `xml:"Instances>Instance"`
 	}
-	if err := xml.Unmarshal(data, &v); err != nil {
-		return "", "", fmt.Errorf("reading the shared configuration: %w", err)
+	if err := xml.Unmarshal(text, &v); err != nil {
+		return "", "", err
 	}
 	for _, i := range v.Instances {
 		if i.ID != v.Incarnation.Instance {
