@@ -25,6 +25,7 @@ type maker struct {
 	build    *build
 	tmp      string
 	payloads []release.Payload
+	sums     map[string]release.File // of files that do not change any more
 }
 
 // Make writes a release folder. It appears when it is whole.
@@ -154,7 +155,7 @@ func (m *maker) full(ctx context.Context) error {
 
 // addPayload lists a payload whose file is written.
 func (m *maker) addPayload(p release.Payload, f *os.File, head int64) error {
-	size, sum, err := sumFile(f.Name())
+	file, err := m.sum(filepath.Base(f.Name()))
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (m *maker) addPayload(p release.Payload, f *os.File, head int64) error {
 	if _, err := f.ReadAt(data, 0); err != nil {
 		return err
 	}
-	p.File = release.File{Name: filepath.Base(f.Name()), Size: size, SHA256: hex.EncodeToString(sum[:])}
+	p.File = file
 	check := sha256.Sum256(data)
 	p.HeadSize, p.HeadHash = head, hex.EncodeToString(check[:])
 	m.payloads = append(m.payloads, p)
@@ -281,6 +282,32 @@ func (m *maker) signatures(context.Context) error {
 	return nil
 }
 
+// sum describes a file of the folder, which does not change any more. It is read
+// once, however often it is asked for.
+func (m *maker) sum(name string) (release.File, error) {
+	if f, ok := m.sums[name]; ok {
+		return f, nil
+	}
+	size, sum, err := sumFile(m.path(name))
+	if err != nil {
+		return release.File{}, err
+	}
+	if m.sums == nil {
+		m.sums = map[string]release.File{}
+	}
+	m.sums[name] = release.File{Name: name, Size: size, SHA256: hex.EncodeToString(sum[:])}
+	return m.sums[name], nil
+}
+
+// writeSum puts the digest of a file beside it.
+func (m *maker) writeSum(name string) error {
+	f, err := m.sum(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(m.path(name+".sha256"), fmt.Appendf(nil, "%s  %s\n", f.SHA256, name), 0o644)
+}
+
 // list describes the files of the folder but those left out, by name.
 func (m *maker) list(leave map[string]bool) ([]release.File, error) {
 	entries, err := os.ReadDir(m.tmp)
@@ -292,11 +319,11 @@ func (m *maker) list(leave map[string]bool) ([]release.File, error) {
 		if leave[e.Name()] {
 			continue
 		}
-		size, sum, err := sumFile(m.path(e.Name()))
+		file, err := m.sum(e.Name())
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, release.File{Name: e.Name(), Size: size, SHA256: hex.EncodeToString(sum[:])})
+		all = append(all, file)
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	return all, nil
@@ -363,9 +390,5 @@ func (m *maker) pack(manifest, signature []byte) error {
 	if err := release.WritePackage(out, manifest, signature, full); err != nil {
 		return err
 	}
-	_, sum, err := sumFile(out.Name())
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(out.Name()+".sha256", fmt.Appendf(nil, "%x  %s\n", sum, release.PackageFile), 0o644)
+	return m.writeSum(release.PackageFile)
 }

@@ -54,11 +54,7 @@ func (m *maker) takeover(ctx context.Context) error {
 	if err := m.writeCrAU(ctx, around); err != nil {
 		return fmt.Errorf("making %s: %w", crau.File, err)
 	}
-	_, sum, err := sumFile(m.path(crau.File))
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(m.path(crau.File+".sha256"), fmt.Appendf(nil, "%x  %s\n", sum, crau.File), 0o644); err != nil {
+	if err := m.writeSum(crau.File); err != nil {
 		return err
 	}
 	if err := writeDigests(m.path(crau.File), m.Keys.Image, m.Date); err != nil {
