@@ -1,0 +1,189 @@
+//go:build linux
+
+package update
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"wellcar.dev/internal/slot"
+)
+
+// settle finds out what became of the update that was staged before this boot.
+func (s *Service) settle() {
+	kept, err := LoadState(s.Root)
+	if err != nil {
+		s.Logf("%v", err)
+		return
+	}
+	if kept.Staged.BootID == s.bootID() {
+		return
+	}
+	defer func() { s.announce(kept.Decision) }()
+	settings, err := LoadSettings(s.Root)
+	if err != nil {
+		s.Logf("%v", err)
+		return
+	}
+	s.version = settings.Get("FLATCAR_RELEASE_VERSION")
+	if slot.After(s.version, kept.Staged.Version, kept.Staged.Previous) == slot.WentBack {
+		s.cameBack(&kept)
+	}
+}
+
+// cameBack decides about a staged version that does not run: it is bad if its
+// starts are used up. One that lost its kernel to a power cut may be installed
+// again, and one that has starts left comes with the next boot.
+func (s *Service) cameBack(kept *State) {
+	state, err := s.Boot.State()
+	if err != nil {
+		s.Logf("what became of %s is not known: %v", kept.Staged.Version, err)
+		return
+	}
+	i := slices.IndexFunc(state.Kernels, func(k slot.Kernel) bool { return hex.EncodeToString(k.RootHash[:]) == kept.Staged.RootHash })
+	switch {
+	case i < 0:
+		s.Logf("%s is not on the EFI system partition any more; it may be installed again", kept.Staged.Version)
+		kept.Staged, kept.Decision = Staged{}, Decision{}
+	case !state.Kernels[i].Spent():
+		s.Logf("%s has starts left and comes with the next boot", kept.Staged.Version)
+		return
+	case s.rememberBad(kept, "it did not start, or did not come far enough to be judged"):
+		kept.Staged = Staged{}
+	}
+	s.logError(kept.Save(s.Root))
+}
+
+// rememberBad puts a staged version on the list, unless it is there with a
+// better reason. It says whether that will last: where nothing can be written,
+// it lasts until the next boot, which finds out again.
+func (s *Service) rememberBad(kept *State, reason string) bool {
+	list, err := LoadBad(s.Root)
+	s.logError(err)
+	for _, b := range list {
+		if b.Version == kept.Staged.Version {
+			return true
+		}
+	}
+	bad := slot.Bad{Version: kept.Staged.Version, RootHash: kept.Staged.RootHash, Reason: reason, When: s.Now().UTC()}
+	kept.Decision = Decision{Version: bad.Version, Outcome: "bad", Reason: reason, When: bad.When.Format(time.RFC3339)}
+	s.Logf("%s was given up: %s", bad.Version, reason)
+	if err := SaveBad(s.Root, slot.Remember(list, bad)); err != nil {
+		s.Logf("%v", err)
+		s.unsaved = append(s.unsaved, bad)
+		return false
+	}
+	return true
+}
+
+// judge proves the running system, if it is on trial, and acts on the result.
+// It says whether the system stays.
+func (s *Service) judge(ctx context.Context) (stays bool) {
+	state, err := s.Boot.State()
+	if err != nil {
+		s.Logf("the running system is not judged: %v", err)
+		return true
+	}
+	k, ok := state.RunningKernel()
+	if !ok || k.Good() {
+		return true
+	}
+	s.Logf("%s is on trial", k.Version)
+	if s.Prove != nil {
+		err = s.Prove(ctx)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		s.keepRunning(k)
+	default:
+		return s.giveUp(k, err)
+	}
+	return true
+}
+
+func (s *Service) keepRunning(k slot.Kernel) {
+	state, err := s.Boot.State() // it may have been changed by hand meanwhile
+	var changes []slot.Change
+	if err == nil {
+		changes, err = slot.MarkGood(state)
+	}
+	if err == nil { // first, so that a cut does not leave a good system that does not start
+		err = s.Boot.old().Keep()
+	}
+	if err == nil {
+		err = s.Boot.ESP.Do(changes)
+	}
+	if err != nil {
+		s.Logf("%s passed but is not marked good: %v", k.Version, err)
+		return
+	}
+	s.Logf("%s is good", k.Version)
+	kept, err := LoadState(s.Root)
+	s.logError(err)
+	kept.Decision = Decision{Version: k.Version, Outcome: "good", Reason: "every check held", When: s.Now().UTC().Format(time.RFC3339)}
+	if kept.Staged.Version == k.Version {
+		kept.Staged = Staged{}
+	}
+	s.logError(kept.Save(s.Root))
+	s.announce(kept.Decision)
+	list, err := LoadBad(s.Root)
+	s.logError(err)
+	if len(slot.Forget(list, k.Version)) != len(list) {
+		s.logError(SaveBad(s.Root, slot.Forget(list, k.Version)))
+	}
+}
+
+// giveUp goes back to the other slot, if there is one to go back to; else the
+// system stays.
+func (s *Service) giveUp(k slot.Kernel, why error) (stays bool) {
+	kept, err := LoadState(s.Root)
+	s.logError(err)
+	state, err := s.Boot.State()
+	var changes []slot.Change
+	if err == nil && !s.Boot.old().OnTrial() { // from a trial any reboot goes back
+		changes, err = slot.MarkBad(state, KeyOf)
+	}
+	if err != nil {
+		kept.Decision = Decision{Version: k.Version, Outcome: "held", Reason: fmt.Sprintf("%v; %v", why, err), When: s.Now().UTC().Format(time.RFC3339)}
+		s.logError(kept.Save(s.Root))
+		s.announce(kept.Decision)
+		s.Logf("%s is not good: %v; it stays, because: %v", k.Version, why, err)
+		return true
+	}
+	kept.Staged.Version, kept.Staged.RootHash = k.Version, hex.EncodeToString(k.RootHash[:])
+	if s.rememberBad(&kept, why.Error()) {
+		kept.Staged = Staged{}
+	}
+	s.logError(kept.Save(s.Root))
+	if err := s.Boot.ESP.Do(changes); err != nil {
+		s.Logf("%v", err)
+	}
+	s.Logf("%s is not good: %v; going back to the other version", k.Version, why)
+	if s.Reboot != nil {
+		s.logError(s.Reboot())
+	}
+	return false
+}
+
+// announce tells of a version that was given up, and of nothing else.
+func (s *Service) announce(d Decision) {
+	if s.Announce != nil {
+		s.Announce(d.Sentence())
+	}
+}
+
+// Sentence is what a person who logs in should know of the decision, if
+// anything.
+func (d Decision) Sentence() string {
+	switch d.Outcome {
+	case "bad":
+		return fmt.Sprintf("The update to %s was undone: %s. It is not installed again; wellcard status tells more.", d.Version, d.Reason)
+	case "held":
+		return fmt.Sprintf("Version %s is not healthy: %s. wellcard status tells more.", d.Version, d.Reason)
+	}
+	return ""
+}
