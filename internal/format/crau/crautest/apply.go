@@ -8,7 +8,9 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
 
 	"wellcar.dev/internal/format/crau"
@@ -24,78 +26,112 @@ type Target interface {
 // what it says as it comes; then it verifies, and reads the partition again.
 // It returns the kernel's file.
 func Apply(payload io.Reader, partition Target, key []byte) (kernel []byte, m crau.Manifest, err error) {
-	sum := sha256.New()
-	in := bufio.NewReaderSize(io.TeeReader(payload, sum), 1<<20)
-	signed := sha256.New()
-	take := func(n int64) ([]byte, error) {
-		b := make([]byte, n)
-		_, err := io.ReadFull(in, b)
-		signed.Write(b)
-		return b, err
-	}
-	head, err := take(crau.HeadSize)
-	if err != nil {
-		return nil, m, err
-	}
-	size, err := crau.ParseHead(head)
-	if err != nil {
-		return nil, m, err
-	}
-	manifest, err := take(size)
-	if err != nil {
-		return nil, m, err
-	}
-	if m, err = crau.ParseManifest(manifest); err != nil {
+	s := &stream{in: bufio.NewReaderSize(payload, 1<<20), signed: sha256.New()}
+	if m, err = s.manifest(); err != nil {
 		return nil, m, err
 	}
 	file := &memory{}
-	offset := uint64(0)
-	for i, op := range append(append([]crau.Operation(nil), m.Partition...), m.Kernel...) {
-		var to io.WriterAt = partition
-		if i >= len(m.Partition) {
-			to = file
-		}
-		if op.Length > 0 && uint64(op.Offset) != offset {
-			return nil, m, fmt.Errorf("operation %d skips to %d, expected %d", i, op.Offset, offset)
-		}
-		data, err := take(int64(op.Length))
-		if err != nil {
-			return nil, m, err
-		}
-		if err := perform(op, data, to); err != nil {
-			return nil, m, fmt.Errorf("operation %d: %w", i, err)
-		}
-		offset += uint64(op.Length)
-	}
-	if m.SignatureOffset != offset {
-		return nil, m, fmt.Errorf("signatures at %d, expected %d", m.SignatureOffset, offset)
-	}
-	hash := signed.Sum(nil)
-	signatures, err := io.ReadAll(in)
-	if err != nil {
+	if err := s.operations(m.Partition, partition, 0); err != nil {
 		return nil, m, err
 	}
-	if uint64(len(signatures)) != m.SignatureSize {
-		return nil, m, fmt.Errorf("%d bytes at the end, expected %d", len(signatures), m.SignatureSize)
-	}
-	if err := crau.VerifySignatures(signatures, hash, key); err != nil {
+	if err := s.operations(m.Kernel, file, len(m.Partition)); err != nil {
 		return nil, m, err
 	}
-	if m.KernelInfo.Size > uint64(len(file.data)) {
-		return nil, m, fmt.Errorf("a kernel of %d bytes, expected %d", len(file.data), m.KernelInfo.Size)
-	}
-	kernel = file.data[:m.KernelInfo.Size]
-	if got := sha256.Sum256(kernel); !bytes.Equal(got[:], m.KernelInfo.SHA256) {
-		return nil, m, fmt.Errorf("the kernel is another")
-	}
-	again := sha256.New()
-	if _, err := io.Copy(again, io.NewSectionReader(partition, 0, int64(m.PartitionInfo.Size))); err != nil {
+	if err := s.signatures(m, key); err != nil {
 		return nil, m, err
 	}
-	if !bytes.Equal(again.Sum(nil), m.PartitionInfo.SHA256) {
-		return nil, m, fmt.Errorf("the partition is another")
+	if kernel, err = checkKernel(file.data, m.KernelInfo); err != nil {
+		return nil, m, err
+	}
+	if err := checkPartition(partition, m.PartitionInfo); err != nil {
+		return nil, m, err
 	}
 	return kernel, m, nil
+}
+
+// stream is a payload that is read.
+type stream struct {
+	in     *bufio.Reader
+	signed hash.Hash // of what was taken
+	offset uint64    // in the data of the operations
+}
+
+func (s *stream) take(n int64) ([]byte, error) {
+	b := make([]byte, n)
+	_, err := io.ReadFull(s.in, b)
+	s.signed.Write(b)
+	return b, err
+}
+
+func (s *stream) manifest() (m crau.Manifest, err error) {
+	head, err := s.take(crau.HeadSize)
+	if err != nil {
+		return m, err
+	}
+	size, err := crau.ParseHead(head)
+	if err != nil {
+		return m, err
+	}
+	manifest, err := s.take(size)
+	if err != nil {
+		return m, err
+	}
+	return crau.ParseManifest(manifest)
+}
+
+// operations does those of one file; first is the number of the first of them.
+func (s *stream) operations(all []crau.Operation, to io.WriterAt, first int) error {
+	for i, op := range all {
+		if op.Length > 0 && uint64(op.Offset) != s.offset {
+			return fmt.Errorf("operation %d skips to %d, expected %d", first+i, op.Offset, s.offset)
+		}
+		data, err := s.take(int64(op.Length))
+		if err != nil {
+			return err
+		}
+		if err := perform(op, data, to); err != nil {
+			return fmt.Errorf("operation %d: %w", first+i, err)
+		}
+		s.offset += uint64(op.Length)
+	}
+	return nil
+}
+
+// signatures verifies all that was taken by what is left.
+func (s *stream) signatures(m crau.Manifest, key []byte) error {
+	if m.SignatureOffset != s.offset {
+		return fmt.Errorf("signatures at %d, expected %d", m.SignatureOffset, s.offset)
+	}
+	signatures, err := io.ReadAll(s.in)
+	if err != nil {
+		return err
+	}
+	if uint64(len(signatures)) != m.SignatureSize {
+		return fmt.Errorf("%d bytes at the end, expected %d", len(signatures), m.SignatureSize)
+	}
+	return crau.VerifySignatures(signatures, s.signed.Sum(nil), key)
+}
+
+func checkKernel(data []byte, want crau.Info) ([]byte, error) {
+	if want.Size > uint64(len(data)) {
+		return nil, fmt.Errorf("a kernel of %d bytes, expected %d", len(data), want.Size)
+	}
+	data = data[:want.Size]
+	if got := sha256.Sum256(data); !bytes.Equal(got[:], want.SHA256) {
+		return nil, errors.New("the kernel is another")
+	}
+	return data, nil
+}
+
+func checkPartition(partition io.ReaderAt, want crau.Info) error {
+	again := sha256.New()
+	if _, err := io.Copy(again, io.NewSectionReader(partition, 0, int64(want.Size))); err != nil {
+		return err
+	}
+	if !bytes.Equal(again.Sum(nil), want.SHA256) {
+		return errors.New("the partition is another")
+	}
+	return nil
 }
 
 // perform writes the data into the extents and fills the last block up.
