@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"wellcar.dev/internal/format/netconf"
 	"wellcar.dev/internal/sys/netif"
@@ -87,22 +85,14 @@ func (n *network) either(ctx context.Context, j job, metric int) error {
 	if !netif.HasIPv6(name) {
 		return n.dhcp4(ctx, j, metric)
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var errs [2]error
-	var wait sync.WaitGroup
-	for i, ask := range []func() error{func() error { return n.dhcp4(ctx, j, metric) }, func() error { return n.auto6(ctx, name, metric) }} {
-		wait.Go(func() {
-			if errs[i] = ask(); errs[i] == nil {
-				time.AfterFunc(grace, func() { stop(errLate) })
-			}
-		})
-	}
-	wait.Wait()
-	if errs[0] == nil || errs[1] == nil {
+	errs := together(ctx, true, []func(context.Context) error{
+		func(ctx context.Context) error { return n.dhcp4(ctx, j, metric) },
+		func(ctx context.Context) error { return n.auto6(ctx, name, metric) },
+	})
+	if slices.Contains(errs, nil) {
 		return nil
 	}
-	return errors.Join(errs[0], errs[1])
+	return errors.Join(errs...)
 }
 
 func (n *network) static(name string, want netconf.Interface, metric int) error {

@@ -292,18 +292,11 @@ func (n *network) every(ctx context.Context) ([]netif.Link, error) {
 // all does the jobs at once. With enough, it is one success, and a little
 // patience with the others.
 func (n *network) all(ctx context.Context, jobs []job, enough bool) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var wait sync.WaitGroup
-	errs := make([]error, len(jobs))
+	var tasks []func(context.Context) error
 	for i, j := range jobs {
-		wait.Go(func() {
-			if errs[i] = n.configure(ctx, j, i); errs[i] == nil && enough {
-				time.AfterFunc(grace, func() { stop(errLate) })
-			}
-		})
+		tasks = append(tasks, func(ctx context.Context) error { return n.configure(ctx, j, i) })
 	}
-	wait.Wait()
+	errs := together(ctx, enough, tasks)
 	if enough && slices.Contains(errs, nil) {
 		for _, err := range errs {
 			if err != nil && !errors.Is(err, errLate) {
@@ -313,6 +306,24 @@ func (n *network) all(ctx context.Context, jobs []job, enough bool) error {
 		return nil
 	}
 	return errors.Join(errs...)
+}
+
+// together does tasks at once and returns what came of each. If one is enough,
+// the others are ended by errLate a little after the first success.
+func together(ctx context.Context, enough bool, tasks []func(context.Context) error) []error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wait sync.WaitGroup
+	errs := make([]error, len(tasks))
+	for i, task := range tasks {
+		wait.Go(func() {
+			if errs[i] = task(ctx); errs[i] == nil && enough {
+				time.AfterFunc(grace, func() { stop(errLate) })
+			}
+		})
+	}
+	wait.Wait()
+	return errs
 }
 
 var errLate = errors.New("another interface was faster")
