@@ -149,7 +149,7 @@ func TestApplyAndUndo(t *testing.T) {
 		t.Error("the first config is not what the machine has")
 	}
 	h.must(Apply(h.Context(), h.t, h.plan(first, second), Config{JSON: []byte("second"), Places: []byte("{}")}, true))
-	if p := h.plan(second, second); !p.Empty() || len(p.Kept) > 0 {
+	if p := h.plan(second, second); !p.Empty() || len(p.Kept) > 0 && os.Getuid() == 0 { // others cannot make what belongs to root
 		t.Errorf("the machine differs: %v %v", p.Changes, p.Kept)
 	}
 	after := h.tree()
