@@ -38,10 +38,12 @@ func (e exitError) Error() string {
 
 func (e exitError) Unwrap() error { return e.cause }
 
-// withCode gives an error an exit status; nil stays nil.
+// withCode gives an error an exit status; nil stays nil, and a status that it
+// has already stays too.
 func withCode(code int, err error) error {
-	if err == nil {
-		return nil
+	var e exitError
+	if err == nil || errors.As(err, &e) {
+		return err
 	}
 	return exitError{code, err}
 }

@@ -27,6 +27,9 @@ logs in on its console by itself.
 A line "# wellcar run: FLAGS" in CONFIG gives flags that the command line does
 not: --port, --wait-http, --memory, --cpus, --disk, --tpm, --firmware.
 
+With --update-from the machine starts with an older build, updates itself to the
+image, restarts and proves itself. Exit status 3 says that it went back, and why.
+
 The command stays with the console until Ctrl-C. With --console all keys go to
 the machine, Ctrl-] ends it. With --exec the exit status is the command's.`
 
@@ -50,6 +53,7 @@ type runOptions struct {
 	log           string
 	kernelArgs    []string
 	cloud         string
+	updateFrom    string
 }
 
 func runCommand(a *app) *cobra.Command {
@@ -59,7 +63,8 @@ func runCommand(a *app) *cobra.Command {
 		Short: "Boot the image in a virtual machine",
 		Long:  runLong,
 		Example: `  wellcar run examples/hello.bu --port 8080:80
-  wellcar run --exec 'systemctl is-system-running'`,
+  wellcar run --exec 'systemctl is-system-running'
+  wellcar run app.bu --update-from releases/0.1.0 --exit-when-ready`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	f := c.Flags()
@@ -73,6 +78,7 @@ func runCommand(a *app) *cobra.Command {
 	f.StringVar(&o.accel, "accel", "auto", "auto, kvm or tcg")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long the machine may take to become ready")
 	f.StringVar(&o.log, "log", "", "file for the console's lines with time stamps")
+	f.StringVar(&o.updateFrom, "update-from", "", "older build `DIR|IMAGE` to start with and to update from")
 	f.StringArrayVar(&o.kernelArgs, "append", nil, "word for the kernel command line (repeatable)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -222,10 +228,17 @@ func runMachine(ctx context.Context, a *app, o *runOptions, flags *pflag.FlagSet
 		return err
 	}
 	defer host.close()
-	g, err := host.boot(ctx, m, bootOptions{
+	b := bootOptions{
 		config: o.config, text: text, sshKey: o.sshKey, log: o.log, console: o.console, cloud: o.cloud,
 		registry: bytes.Contains(text, []byte(registryAddress)),
-	})
+	}
+	if o.updateFrom != "" {
+		if b.rollout, err = prepareRollout(ctx, a, o.updateFrom, host.image.Path); err != nil {
+			return err
+		}
+		defer b.rollout.close()
+	}
+	g, err := host.boot(ctx, m, b)
 	if err != nil {
 		return withCode(exitMachine, err)
 	}

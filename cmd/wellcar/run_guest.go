@@ -112,13 +112,14 @@ func (h *host) accel(ctx context.Context, wanted qemu.Accel) (qemu.Accel, error)
 
 // bootOptions are what a machine is booted with beside its hardware.
 type bootOptions struct {
-	config   string // name of text, for positions
-	text     []byte // Butane or Ignition; nil: none
-	sshKey   string // private key file; "": a new key
-	log      string // file for the console's lines; "": none
-	console  bool   // show the console from power-on
-	registry bool   // serve container images
-	cloud    string // file that says what the cloud answers; "": there is none
+	config   string   // name of text, for positions
+	text     []byte   // Butane or Ignition; nil: none
+	sshKey   string   // private key file; "": a new key
+	log      string   // file for the console's lines; "": none
+	console  bool     // show the console from power-on
+	registry bool     // serve container images
+	cloud    string   // file that says what the cloud answers; "": there is none
+	rollout  *rollout // nil: the machine is not updated
 }
 
 // guest is a machine that was started, and the key to it.
@@ -129,19 +130,29 @@ type guest struct {
 	spans   []qemu.Span // of the build
 	log     *os.File
 	cloud   *playedCloud // nil without one
+	rollout *rollout     // nil without one
 }
 
 // boot starts a machine with a config that lets the run's key in.
 func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest, error) {
-	if err := checkImage(h.image.Path); err != nil {
+	disk, own := h.image.Path, [][]byte(nil)
+	if o.rollout != nil {
+		disk = o.rollout.disk
+		config, err := o.rollout.config()
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, config)
+	}
+	if err := checkImage(disk); err != nil {
 		return nil, withCode(exitUsage, err)
 	}
-	g := &guest{spans: h.image.Spans, keyFile: o.sshKey}
+	g := &guest{spans: h.image.Spans, keyFile: o.sshKey, rollout: o.rollout}
 	var err error
 	if g.key, err = loadOrMakeKey(o.sshKey); err != nil {
 		return nil, err
 	}
-	files, err := h.firmwareFiles(o.config, o.text, g.key.Line)
+	files, err := h.firmwareFiles(o.config, o.text, g.key.Line, own...)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +162,7 @@ func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest,
 		}
 		m.Services = append(m.Services, qemu.Service{Guest: registryAddress, Command: []string{h.self, "pipe", h.server.Addr}})
 	}
-	m.Image, m.FwCfg = h.image.Path, files
+	m.Image, m.FwCfg = disk, files
 	if o.cloud != "" {
 		if g.cloud, err = h.playCloud(o.cloud, &m, g.key.Line); err != nil {
 			return nil, err
@@ -215,23 +226,28 @@ func loadOrMakeKey(file string) (qemu.Key, error) {
 	return qemu.NewKey("wellcar run")
 }
 
-// firmwareFiles are the user's config with the run's key for core merged in,
-// and the text it was made of. Merging appends, so the text's positions hold.
-func (h *host) firmwareFiles(name string, text []byte, key string) (map[string][]byte, error) {
+// firmwareFiles are the user's config with the run's key for core and further
+// configs merged in, and the text it was made of. Merging appends, so the
+// text's positions hold.
+func (h *host) firmwareFiles(name string, text []byte, key string, further ...[]byte) (map[string][]byte, error) {
 	own, err := keyConfig(key)
-	if err != nil || text == nil {
+	if err != nil || text == nil && further == nil {
 		return map[string][]byte{configName: own}, err
 	}
 	j := h.app.joins
 	if j.translate == nil || j.merge == nil {
 		return nil, fmt.Errorf("translating %s: %w", name, errNoEngine)
 	}
-	users, source, err := j.translate(name, text)
-	if err != nil {
-		return nil, err
+	parts, files := append([][]byte{own}, further...), map[string][]byte{}
+	if text != nil {
+		users, source, err := j.translate(name, text)
+		if err != nil {
+			return nil, err
+		}
+		parts, files[sourceName] = append([][]byte{users}, parts...), source
 	}
-	merged, err := j.merge(users, own)
-	return map[string][]byte{configName: merged, sourceName: source}, err
+	files[configName], err = j.merge(parts...)
+	return files, err
 }
 
 // keyConfig lets a key in as core (Ignition spec 3.3.0).

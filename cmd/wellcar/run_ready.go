@@ -26,7 +26,14 @@ func (g *guest) attend(ctx context.Context, a *app, o *runOptions) error {
 	if err != nil {
 		return withCode(exitMachine, err)
 	}
-	defer client.Close()
+	defer func() { client.Close() }()
+	if g.rollout != nil {
+		limited, stop := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("the update is not done after %s", o.timeout))
+		defer stop()
+		if client, err = g.follow(limited, a, o, g.rollout, client); err != nil {
+			return withCode(exitMachine, err)
+		}
+	}
 	switch {
 	case o.exec != "":
 		code, err := client.Stream(ctx, o.exec, a.in, a.out, a.err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"io"
 
@@ -15,6 +16,7 @@ func runStatus(_ context.Context, args []string, out, errOut io.Writer) error {
 	f := flag.NewFlagSet("status", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	forget := f.String("forget", "", "let a `version` be installed again that was given up")
+	asJSON := f.Bool("json", false, "print one JSON object")
 	if err := parse(f, args); err != nil {
 		return err
 	}
@@ -24,6 +26,9 @@ func runStatus(_ context.Context, args []string, out, errOut io.Writer) error {
 	facts, err := update.ReadFacts("/", machineBoot())
 	if err != nil {
 		return err
+	}
+	if *asJSON {
+		return json.NewEncoder(out).Encode(facts.Summary())
 	}
 	_, err = io.WriteString(out, facts.Explain())
 	return err

@@ -98,6 +98,61 @@ func standing(v slot.View) string {
 	return fmt.Sprintf("not proved yet, %d starts left", k.Left)
 }
 
+// Summary is what Explain says, for programs.
+type Summary struct {
+	Version  string         `json:"version"` // that runs
+	Booted   string         `json:"slot,omitempty"`
+	Slots    map[string]Use `json:"slots,omitempty"` // by A and B
+	Next     string         `json:"next,omitempty"`  // version of the next boot
+	Group    string         `json:"group"`
+	Server   string         `json:"server,omitempty"` // none: updates are off
+	Decision *Decision      `json:"decision,omitempty"`
+	GivenUp  []slot.Bad     `json:"givenUp"`
+}
+
+// Use is what a slot holds.
+type Use struct {
+	Version string `json:"version,omitempty"`
+	State   string `json:"state"`            // none, good, held, given-up, trial
+	Starts  int    `json:"starts,omitempty"` // left of a trial
+}
+
+// Summary collects the facts; without root's rights the slots are unknown.
+func (f Facts) Summary() Summary {
+	s := Summary{Version: f.Version, Group: f.Settings.Group(), GivenUp: append([]slot.Bad{}, f.Bad...)}
+	s.Server, _ = f.Settings.Server()
+	if f.Kept.Decision.Version != "" {
+		s.Decision = &f.Kept.Decision
+	}
+	if f.State.Booted == "" {
+		return s
+	}
+	s.Booted, s.Slots = string(f.State.Booted), map[string]Use{}
+	views := f.State.Views(KeyOf)
+	for _, id := range []slot.ID{f.State.Booted, f.State.Booted.Other()} {
+		s.Slots[string(id)] = useOf(views[id])
+	}
+	if order := slot.Order(f.State.Kernels); len(order) > 0 {
+		s.Next = order[0].Version
+	}
+	return s
+}
+
+func useOf(v slot.View) Use {
+	k := v.Kernel
+	switch {
+	case k == nil:
+		return Use{State: "none"}
+	case k.HeldBack():
+		return Use{Version: k.Version, State: "held"}
+	case k.Good():
+		return Use{Version: k.Version, State: "good"}
+	case k.Spent():
+		return Use{Version: k.Version, State: "given-up"}
+	}
+	return Use{Version: k.Version, State: "trial", Starts: k.Left}
+}
+
 // ForgetBad lets a version be installed again.
 func ForgetBad(root, version string) error {
 	list, err := LoadBad(root)
