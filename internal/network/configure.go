@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"wellcar.dev/internal/format/netconf"
 	"wellcar.dev/internal/sys/netif"
@@ -85,10 +86,11 @@ func (n *network) either(ctx context.Context, j job, metric int) error {
 	if !netif.HasIPv6(name) {
 		return n.dhcp4(ctx, j, metric)
 	}
-	errs := together(ctx, true, []func(context.Context) error{
+	waits := []time.Duration{patienceWith4, patienceWith6}
+	errs := together(ctx, []func(context.Context) error{
 		func(ctx context.Context) error { return n.dhcp4(ctx, j, metric) },
 		func(ctx context.Context) error { return n.auto6(ctx, name, metric) },
-	})
+	}, func(done int) time.Duration { return waits[done] })
 	if slices.Contains(errs, nil) {
 		return nil
 	}
@@ -209,7 +211,7 @@ func (n *network) auto6(ctx context.Context, name string, metric int) error {
 
 // inform6 asks for servers of names only; that nobody answers is no failure.
 func (n *network) inform6(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*grace)
+	ctx, cancel := context.WithTimeout(ctx, 2*patienceWith4)
 	defer cancel()
 	l, err := netif.DHCP6(ctx, name, true)
 	if err != nil {

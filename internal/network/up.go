@@ -18,8 +18,15 @@ import (
 	"wellcar.dev/internal/sys/netif"
 )
 
-// How long to wait for more once something works.
-const grace = 2 * time.Second
+// How long to wait for more once something works. Whoever has IPv6 alone may
+// want servers that have not, and a DHCP server can take seconds to look
+// whether an address is free; where there is IPv4, a router of IPv6 answers at
+// once or never.
+const (
+	patience      = 5 * time.Second // with other interfaces
+	patienceWith4 = 2 * time.Second // with IPv6 on the same one
+	patienceWith6 = 10 * time.Second
+)
 
 // network is one call of Up.
 type network struct {
@@ -296,7 +303,11 @@ func (n *network) all(ctx context.Context, jobs []job, enough bool) error {
 	for i, j := range jobs {
 		tasks = append(tasks, func(ctx context.Context) error { return n.configure(ctx, j, i) })
 	}
-	errs := together(ctx, enough, tasks)
+	wait := time.Duration(0)
+	if enough {
+		wait = patience
+	}
+	errs := together(ctx, tasks, func(int) time.Duration { return wait })
 	if enough && slices.Contains(errs, nil) {
 		for _, err := range errs {
 			if err != nil && !errors.Is(err, errLate) {
@@ -308,17 +319,19 @@ func (n *network) all(ctx context.Context, jobs []job, enough bool) error {
 	return errors.Join(errs...)
 }
 
-// together does tasks at once and returns what came of each. If one is enough,
-// the others are ended by errLate a little after the first success.
-func together(ctx context.Context, enough bool, tasks []func(context.Context) error) []error {
+// together does tasks at once and returns what came of each. When one has
+// succeeded, the others are ended by errLate after a while that depends on it;
+// 0 leaves them alone.
+func together(ctx context.Context, tasks []func(context.Context) error, patience func(done int) time.Duration) []error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wait sync.WaitGroup
 	errs := make([]error, len(tasks))
 	for i, task := range tasks {
 		wait.Go(func() {
-			if errs[i] = task(ctx); errs[i] == nil && enough {
-				time.AfterFunc(grace, func() { stop(errLate) })
+			errs[i] = task(ctx)
+			if d := patience(i); errs[i] == nil && d > 0 {
+				time.AfterFunc(d, func() { stop(errLate) })
 			}
 		})
 	}
