@@ -125,9 +125,10 @@ func (r *rig) follower(u *updates, trust []byte, broken string) []byte {
 	return data
 }
 
-// TestUpdate follows a machine from one release to the next, and to one on
-// which its application does not work, and back.
-func TestUpdate(t *testing.T) {
+// TestUpdateBIOS follows a machine with a BIOS, where GRUB starts and counts,
+// from one release to the next, and to one on which its application does not
+// work, and back. docs/updates.md does the same under UEFI.
+func TestUpdateBIOS(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	var stop context.CancelFunc
@@ -137,19 +138,23 @@ func TestUpdate(t *testing.T) {
 	first, second, third := r.openBuilt(filepath.Dir(r.image)), r.openBuilt(r.buildVersion("0.2.0")), r.openBuilt(r.buildVersion("0.3.0"))
 	u := r.newUpdates()
 	u.serve(p.publish(second))
-	vm := r.start(qemu.Machine{Image: r.copyImage(), Persist: true, FwCfg: map[string][]byte{configName: r.follower(u, p.trust, third.version)}})
+	vm := r.start(qemu.Machine{Firmware: qemu.BIOS, Image: r.copyImage(), Persist: true, FwCfg: map[string][]byte{configName: r.follower(u, p.trust, third.version)}})
 	client, err := vm.SSH(r.ctx, "core", r.key, 0)
 	r.must(err)
 	r.overSSH(client, []check{
+		{"the firmware", "ls /sys/firmware/efi", `.*No such file or directory`, 2},
 		waitGood(first.version),
+		{"a word of the owner", `echo 'set linux_append="$linux_append wellcar.owner=1"' | sudo tee -a /oem/grub.cfg`, `set linux_append=.*`, 0},
 		{"the update", "sudo update_engine_client -update", `.*CURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\n.*Update succeeded -- reboot needed.`, 0},
 		{"the status", "update_engine_client -status", `LAST_CHECKED_TIME=[1-9]\d*\nPROGRESS=1.000000\nCURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\nNEW_SIZE=[1-9]\d*`, 0},
+		{"the menu", menu, "version_1=0.2.0\ntries_1=III\nversion_2=0.1.0\ntries_2=", 0},
 		{"a mark for others", "test -e /run/reboot-required", ``, 0},
 		{"the next slot", "sudo cgpt next /dev/vda", `E03DD35C-7C2D-4A47-B3FE-27F15780A57C`, 0},
 	})
 	client = r.reboot(vm, client, "0.2.0")
 	r.overSSH(client, []check{
 		{"its slot", "rootdev -s /usr", "/dev/vda4", 0},
+		{"the word of the owner", "grep -o wellcar.owner=1 /proc/cmdline", "wellcar.owner=1", 0},
 		waitGood("0.2.0"),
 		{"cgpt", "sudo cgpt show -i 4 -S /dev/vda; sudo cgpt show -i 4 -P /dev/vda", "1\n2", 0},
 		noFailed,
@@ -162,6 +167,7 @@ func TestUpdate(t *testing.T) {
 	client = r.reboot(vm, client, "0.2.0")
 	r.overSSH(client, []check{
 		{"its slot", "rootdev -s /usr", "/dev/vda4", 0},
+		{"the menu", menu, "version_1=0.2.0\ntries_1=\nversion_2=0.3.0\ntries_2=-", 0},
 		{"the sentence at login", "timeout 120 sh -c 'until grep -q undone /run/flatcar/motd; do sleep 1; done'; cat /run/flatcar/motd", `.*The update to 0.3.0 was undone: the application \(/etc/wellcar/health.d/app.yaml:3\) did not hold within 30s.*`, 0},
 		{"the same update again", "sudo update_engine_client -update", `.*not installing 0.3.0: 0.3.0 was given up.*`, 1},
 		{"no reboot is due", "update_engine_client -status", `.*UPDATE_STATUS_IDLE.*`, 0},
@@ -173,6 +179,9 @@ func TestUpdate(t *testing.T) {
 		}
 	}
 }
+
+// menu shows what GRUB starts, first to start first.
+const menu = `sudo grep -a '^version_\|^tries_' /boot/wellcar/grubenv`
 
 // waitGood waits until the running version is marked good.
 func waitGood(version string) check {
