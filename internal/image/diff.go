@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -128,7 +129,7 @@ func settings(r Record) map[string]string {
 
 func versions(r Record) map[string]string {
 	out := map[string]string{}
-	for _, p := range r.Packages {
+	for _, p := range append(slices.Clone(r.Packages), r.Linked...) {
 		out[p.Name+":"+p.Architecture] = p.Version
 	}
 	return out

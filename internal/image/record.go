@@ -46,6 +46,7 @@ type Record struct {
 	Inputs   Inputs    `json:"inputs"`
 	Files    int       `json:"files"` // names in /usr
 	Packages []Package `json:"packages"`
+	Linked   []Package `json:"linked,omitempty"` // tools of which code is in the image: GRUB
 }
 
 // UsrRecord says where in the disk image the /usr image is.
@@ -210,6 +211,11 @@ func (b *builder) describe(usr Usr, files int) Record {
 		Usr: UsrRecord{partition(layout.UsrA).offset, usr.DataSize, usr.TreeSize}}
 	for _, p := range b.Lock.Group("image") {
 		build.Packages = append(build.Packages, Package{p.Name, p.Version, p.Architecture, p.Source, p.SHA256})
+	}
+	for _, p := range b.Lock.Group("tools") {
+		if p.Name == grubPackage && len(b.merged.grub) > 0 {
+			build.Linked = append(build.Linked, Package{p.Name, p.Version, p.Architecture, p.Source, p.SHA256})
+		}
 	}
 	return build
 }

@@ -25,32 +25,35 @@ type object = map[string]any
 
 // sbom is the software bill of materials, SPDX 2.3
 // (https://spdx.github.io/spdx-spec/v2.3/): the packages of the image that
-// have files in it, and our own programs.
+// have files in it or are linked into it, and our own programs.
 func sbom(r image.Record, contents []byte, date time.Time) ([]byte, error) {
 	files := filesOf(contents)
-	const image = "SPDXRef-image"
+	const whole = "SPDXRef-image"
 	packages := []object{{
-		"SPDXID": image, "name": "wellcar-container-linux", "versionInfo": r.Version, "downloadLocation": "NOASSERTION",
+		"SPDXID": whole, "name": "wellcar-container-linux", "versionInfo": r.Version, "downloadLocation": "NOASSERTION",
 		"filesAnalyzed": false, "supplier": "Organization: Wellcar", "primaryPackagePurpose": "OPERATING-SYSTEM",
 		"comment": "root hash of /usr: " + r.RootHash,
 	}}
-	relations := []object{{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": image}}
+	relations := []object{{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": whole}}
 	add := func(id string, p object) {
 		p["SPDXID"], p["downloadLocation"], p["filesAnalyzed"] = id, "NOASSERTION", false
 		packages = append(packages, p)
-		relations = append(relations, object{"spdxElementId": image, "relationshipType": "CONTAINS", "relatedSpdxElement": id})
+		relations = append(relations, object{"spdxElementId": whole, "relationshipType": "CONTAINS", "relatedSpdxElement": id})
 	}
-	for _, p := range r.Packages {
-		n := files[p.Name+"_"+p.Version+"_"+p.Architecture]
-		if n == 0 {
-			continue
-		}
+	debian := func(p image.Package, comment string) {
 		add("SPDXRef-deb-"+spdxWord(p.Name+"-"+p.Architecture), object{
-			"name": p.Name, "versionInfo": p.Version, "supplier": "Organization: Debian", "sourceInfo": sourceInfo(p),
-			"comment":      fmt.Sprintf("%d names in /usr", n),
+			"name": p.Name, "versionInfo": p.Version, "supplier": "Organization: Debian", "sourceInfo": sourceInfo(p), "comment": comment,
 			"checksums":    []object{{"algorithm": "SHA256", "checksumValue": p.SHA256}},
 			"externalRefs": []object{{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": packageURL(p)}},
 		})
+	}
+	for _, p := range r.Packages {
+		if n := files[p.Name+"_"+p.Version+"_"+p.Architecture]; n > 0 {
+			debian(p, fmt.Sprintf("%d names in /usr", n))
+		}
+	}
+	for _, p := range r.Linked {
+		debian(p, "linked into the image's own GRUB")
 	}
 	for _, own := range [][2]string{{"wellcard", r.Inputs.Wellcard}, {"wellcar-init", r.Inputs.Init}} {
 		add("SPDXRef-"+own[0], object{"name": own[0], "versionInfo": r.Version, "supplier": "Organization: Wellcar",

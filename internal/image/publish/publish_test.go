@@ -323,11 +323,12 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Linked = []image.Package{{Name: "grub-pc-bin", Version: "2.12-9", Architecture: "amd64", Source: "grub2"}}
 	data, err := sbom(r, contents, date)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"spdxVersion": "SPDX-2.3"`, `pkg:deb/debian/bash@5%3A2%2Bb1?arch=amd64`, `"created": "2026-11-23T11:22:38Z"`, "SPDXRef-wellcard"} {
+	for _, want := range []string{`"spdxVersion": "SPDX-2.3"`, `pkg:deb/debian/bash@5%3A2%2Bb1?arch=amd64`, `"created": "2026-11-23T11:22:38Z"`, "SPDXRef-wellcard", `pkg:deb/debian/grub-pc-bin@2.12-9?arch=amd64`, "built from source package grub2"} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("no %s in\n%s", want, data)
 		}
