@@ -10,10 +10,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -335,6 +337,7 @@ type world struct {
 	mu    sync.Mutex
 	dir   string
 	told  []string
+	wire  strings.Builder                               // each Omaha request and answer
 	spoil func(path string, w http.ResponseWriter) bool // it has answered
 	*httptest.Server
 }
@@ -348,11 +351,46 @@ func newWorld(t *testing.T, dir string) *world {
 		if spoil != nil && spoil(r.URL.Path, out) {
 			return
 		}
+		if r.URL.Path == server.UpdatePath+"/" {
+			w.converse(h, out, r)
+			return
+		}
 		h.ServeHTTP(out, r)
 	}))
 	t.Cleanup(w.Close)
 	return w
 }
+
+// converse answers and keeps what was said.
+func (w *world) converse(h http.Handler, out http.ResponseWriter, r *http.Request) {
+	asked, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(out, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(asked))
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, r)
+	w.mu.Lock()
+	fmt.Fprintf(&w.wire, "> %s %s %s\n%s\n< %d %s\n%s\n", r.Method, r.URL.Path, r.Header.Get("Content-Type"), asked, answer.Code, answer.Header().Get("Content-Type"), answer.Body)
+	w.mu.Unlock()
+	for name, values := range answer.Header() {
+		out.Header()[name] = values
+	}
+	out.WriteHeader(answer.Code)
+	out.Write(answer.Body.Bytes())
+}
+
+// exchange is the whole conversation without what differs from run to run:
+// keys, digests and the address of the server.
+func (w *world) exchange() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := strings.ReplaceAll(w.wire.String(), w.URL, "http://server")
+	return changing.ReplaceAllString(text, `$1="..."`)
+}
+
+var changing = regexp.MustCompile(`(hash|hash_sha256|sha256|size)="[^"]*"`)
 
 func (w *world) note(format string, args ...any) {
 	w.mu.Lock()

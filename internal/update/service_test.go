@@ -75,6 +75,7 @@ runs 1.1.0, follows stable; holds it back: ignored by policy`
 	if diff := cmp.Diff(told, w.said()); diff != "" {
 		t.Error(diff)
 	}
+	golden(t, "life.txt", w.exchange())
 	facts, err := ReadFacts(b.root, b.boot)
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +89,24 @@ runs 1.1.0, follows stable; holds it back: ignored by policy`
 	s, states = b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" {
 		t.Errorf("after forgetting: %v: %s", seen, s.LastError())
+	}
+}
+
+// golden compares with a file of testdata, which UPDATE_GOLDEN=1 writes anew.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 
