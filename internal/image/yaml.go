@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"regexp"
-	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"wellcar.dev/internal/format/yamlfault"
 )
 
 // yamlFile is a parsed document that knows where each value stands.
@@ -26,12 +26,12 @@ func readYAML(dir fs.FS, name string, into any) (yamlFile, error) {
 	}
 	f := yamlFile{name: name}
 	if err := yaml.Unmarshal(data, &f.root); err != nil {
-		return f, locate(name, err)
+		return f, yamlfault.Locate(name, err)
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return f, locate(name, err)
+		return f, yamlfault.Locate(name, err)
 	}
 	return f, nil
 }
@@ -41,30 +41,6 @@ func readOptionalYAML(dir fs.FS, name string, into any) (yamlFile, error) {
 		return yamlFile{name: name}, nil
 	}
 	return readYAML(dir, name, into)
-}
-
-var (
-	yamlLine = regexp.MustCompile(`^(?:yaml: )?line ([0-9]+): `)
-	yamlType = regexp.MustCompile(`field (\S+) not found in type \S+`)
-)
-
-// locate turns the decoder's "line N: fault" into "file:N: fault".
-func locate(name string, err error) error {
-	faults := []string{err.Error()}
-	var typed *yaml.TypeError
-	if errors.As(err, &typed) {
-		faults = typed.Errors
-	}
-	var out []error
-	for _, text := range faults {
-		text = yamlType.ReplaceAllString(text, "key $1 is not known here")
-		if m := yamlLine.FindStringSubmatch(text); m != nil {
-			out = append(out, fmt.Errorf("%s:%s: %s", name, m[1], text[len(m[0]):]))
-			continue
-		}
-		out = append(out, fmt.Errorf("%s: %s", name, strings.TrimPrefix(text, "yaml: ")))
-	}
-	return errors.Join(out...)
 }
 
 // errorf places a fault at the value that the keys (strings) and indexes

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"wellcar.dev/internal/format/yamlfault"
 )
 
 // Dir is where the checks are declared.
@@ -100,7 +102,7 @@ func Parse(name string, data []byte) ([]Check, error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading the health checks in %s: %w", name, err)
+		return nil, fmt.Errorf("reading the health checks: %w", yamlfault.Locate(name, err))
 	}
 	deadline := time.Duration(f.Deadline)
 	if deadline == 0 {

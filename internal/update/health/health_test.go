@@ -63,7 +63,7 @@ func TestParseRefuses(t *testing.T) {
 		"checks:\n  - {tcp: 'a:1', retries: -1}":                 "-1 retries",
 		"checks:\n  - word":                                      "is a mapping",
 		"deadline: 48h":                                          "longer than",
-		"check: []":                                              "field check not found",
+		"check: []":                                              "x.yaml:1: key check is not known here",
 		"checks:\n  - {tcp: a, container: b}\n  - command: [hm]": "x.yaml:3:5",
 	} {
 		if _, err := Parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
@@ -211,4 +211,27 @@ func TestProbePrograms(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.check, err, c.want)
 		}
 	}
+}
+
+// FuzzParse holds that a check that is taken has a place and a limit, and that errors
+// have a place.
+func FuzzParse(f *testing.F) {
+	f.Add(sample)
+	f.Add("checks:\n- {tcp: x}\n- {command: []}\n")
+	f.Add("deadline: -1s\nchecks: {}\n")
+	f.Add("a: &a [*a]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		checks, err := Parse("/h.yaml", []byte(text))
+		if err != nil {
+			if !strings.Contains(err.Error(), "/h.yaml:") {
+				t.Errorf("an error without a place: %v", err)
+			}
+			return
+		}
+		for _, c := range checks {
+			if c.deadline <= 0 || !strings.HasPrefix(c.origin, "/h.yaml:") {
+				t.Errorf("%+v", c)
+			}
+		}
+	})
 }
