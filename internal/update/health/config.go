@@ -114,11 +114,13 @@ func Parse(name string, data []byte) ([]Check, error) {
 	}
 	var checks []Check
 	for _, n := range f.Checks {
-		c, err := parseCheck(&n)
-		c.deadline, c.origin = deadline, fmt.Sprintf("%s:%d", name, n.Line)
-		if err != nil {
+		var c Check
+		if err := n.Decode(&c); err != nil && n.Kind == yaml.MappingNode {
+			errs = append(errs, yamlfault.Locate(name, err))
+		} else if err := c.complete(&n); err != nil {
 			errs = append(errs, fmt.Errorf("%s:%d:%d: %w", name, n.Line, n.Column, err))
 		}
+		c.deadline, c.origin = deadline, fmt.Sprintf("%s:%d", name, n.Line)
 		checks = append(checks, c)
 	}
 	return checks, errors.Join(errs...)
@@ -126,18 +128,15 @@ func Parse(name string, data []byte) ([]Check, error) {
 
 var checkKeys = map[string]bool{"name": true, "units": true, "tcp": true, "http": true, "command": true, "container": true, "retries": true, "interval": true, "timeout": true}
 
-func parseCheck(n *yaml.Node) (Check, error) {
-	var c Check
+// complete checks what was read from a node and sets what it leaves open.
+func (c *Check) complete(n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {
-		return c, errors.New("a check is a mapping, such as - tcp: 127.0.0.1:80")
+		return errors.New("a check is a mapping, such as - tcp: 127.0.0.1:80")
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if key := n.Content[i].Value; !checkKeys[key] {
-			return c, fmt.Errorf("a check has no key %q; it has units, tcp, http, command or container", key)
+			return fmt.Errorf("a check has no key %q; it has units, tcp, http, command or container", key)
 		}
-	}
-	if err := n.Decode(&c); err != nil {
-		return c, err
 	}
 	if c.Interval == 0 {
 		c.Interval = Duration(defaultInterval)
@@ -145,7 +144,7 @@ func parseCheck(n *yaml.Node) (Check, error) {
 	if c.Timeout == 0 {
 		c.Timeout = Duration(defaultTimeout)
 	}
-	return c, c.valid()
+	return c.valid()
 }
 
 func (c Check) valid() error {

@@ -59,7 +59,7 @@ func TestParseRefuses(t *testing.T) {
 		"checks:\n  - command: [ready]":                          "whole path",
 		"checks:\n  - http: {url: ftp://x}":                      "http or https",
 		"checks:\n  - http: {url: 'http://x', body: '('}":        "missing closing",
-		"checks:\n  - {tcp: 'a:1', interval: soon}":              "no duration",
+		"checks:\n  - {tcp: 'a:1', interval: soon}":              `x.yaml:2: "soon" is no duration`,
 		"checks:\n  - {tcp: 'a:1', retries: -1}":                 "-1 retries",
 		"checks:\n  - word":                                      "is a mapping",
 		"deadline: 48h":                                          "longer than",
