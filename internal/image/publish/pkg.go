@@ -45,6 +45,7 @@ type Input struct {
 	Expires time.Time
 
 	Fast     bool // larger payloads in less time: for tries
+	Update   bool // only what machines fetch: no disk image, no documents
 	Package  bool // make release.PackageFile too
 	CrAU     bool // make a payload for the update_engine of Flatcar and CoreOS too
 	Parallel int

@@ -57,7 +57,11 @@ func Make(ctx context.Context, in Input) (Result, error) {
 }
 
 func (m *maker) run(ctx context.Context) (Result, error) {
-	for _, step := range []func(context.Context) error{m.deltas, m.full, m.image, m.takeover, m.records, m.documents, m.signatures} {
+	steps := []func(context.Context) error{m.deltas, m.full}
+	if !m.Update {
+		steps = append(steps, m.image, m.takeover, m.records, m.documents, m.signatures)
+	}
+	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return Result{}, err
 		}

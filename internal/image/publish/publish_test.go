@@ -183,6 +183,11 @@ func TestRelease(t *testing.T) {
 	if packed, err := os.ReadFile(filepath.Join(in.Out, release.PackageFile)); err != nil || !bytes.HasPrefix(packed, []byte(release.PackageMagic)) {
 		t.Errorf("the package: %.8q, %v", packed, err)
 	}
+	in.Out, in.Package, in.Update = filepath.Join(top, "d"), false, true
+	makeRelease(t, in)
+	if m, err := CheckManifest(in.Out, trustOf(t, keyDir), release.Policy{Now: date}); err != nil || len(m.Payloads) != 3 || len(m.Files) != 0 || CheckFiles(in.Out, m, nil, nil) != nil {
+		t.Errorf("for machines only: %+v, %v", m.Files, err)
+	}
 	sameFolders(t, a, b)
 	entries, err := os.ReadDir(a)
 	if err != nil || len(entries) != len(m.All())+2 {
