@@ -7,8 +7,7 @@ import (
 )
 
 // GUID is an identifier in the byte order in which it is written as text (RFC
-// 9562). On disk the first three groups are little-endian; only the codec of
-// this package sees that.
+// 9562). On disk the first three groups are little-endian: see OnDisk.
 type GUID [16]byte
 
 // ParseGUID reads "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" in either case.
@@ -36,6 +35,9 @@ func (g GUID) String() string {
 	h := hex.EncodeToString(g[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
+
+// OnDisk is the GUID as it stands in a table and in a device path.
+func (g GUID) OnDisk() [16]byte { return g.swapped() }
 
 // swapped exchanges text order and disk order (UEFI appendix A).
 func (g GUID) swapped() GUID {

@@ -74,7 +74,7 @@ func (c *conversion) addEntry() error {
 	if !ok {
 		return fmt.Errorf("partition %d is not in the table of %s", c.esp.Partition, c.esp.Disk)
 	}
-	o := loadoption.Option{Description: entryName, Partition: uint32(esp.Number), Start: esp.First, Size: esp.Sectors(), GUID: esp.GUID,
+	o := loadoption.Option{Description: entryName, Partition: uint32(esp.Number), Start: esp.First, Size: esp.Sectors(), GUID: esp.GUID.OnDisk(),
 		File: `\` + strings.ReplaceAll(loader, "/", `\`)}
 	if c.entry, err = c.freeEntry(); err != nil {
 		return err

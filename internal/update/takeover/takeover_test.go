@@ -5,6 +5,7 @@ package takeover
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -170,6 +171,7 @@ func TestWholeWay(t *testing.T) {
 	if !ok || err != nil || string(next) != "\x00\x00" {
 		t.Errorf("BootNext %x, %v", next, err)
 	}
+	o.leadsTo(next)
 	o.has("EFI/boot/bootx64.efi", "SHIM")
 	o.has("EFI/Linux/wellcar-1.2.3+3.efi", "UKI")
 	o.has("EFI/wellcar/systemd-bootx64.efi", "LOADER")
@@ -208,6 +210,24 @@ func TestWholeWay(t *testing.T) {
 	}
 	if b.OldSystem() || b.Room() != 0 || b.Keep() != nil {
 		t.Error("the old system is still there")
+	}
+}
+
+// leadsTo looks for the partition of the loader in an entry of the firmware, in
+// the bytes of the table.
+func (o *old) leadsTo(next []byte) {
+	o.Helper()
+	entry, ok, err := o.Vars.Get(fmt.Sprintf("Boot%04X", binary.LittleEndian.Uint16(next)))
+	if !ok || err != nil {
+		o.Fatal("no entry", err)
+	}
+	table, err := os.ReadFile(filepath.Join(o.Root, "dev/vda"))
+	if err != nil {
+		o.Fatal(err)
+	}
+	at := bytes.Index(entry, []byte{4, 1, 42, 0}) // the node of a hard drive (UEFI 2.10, 10.3.5.1)
+	if guid := entry[at+24 : at+40]; at < 0 || !bytes.Equal(guid, table[1024+16:1024+32]) {
+		o.Errorf("the entry leads to the partition %x, the table has %x", guid, table[1024+16:1024+32])
 	}
 }
 
