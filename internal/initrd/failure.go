@@ -27,11 +27,12 @@ const (
 // Limits of what a failed boot does before it reboots.
 const (
 	saveLimit = 15 * time.Second
+	saveFirst = 3 * time.Second // before the page is shown
 	showLimit = 5 * time.Second
 )
 
-// fail ends a boot that cannot go on: it reports, saves the reason, and does
-// as the policy says. It does not return.
+// fail ends a boot that cannot go on: it saves the reason, reports, and does as
+// the policy says. It does not return.
 func (b *boot) fail(err error) {
 	sentence := strings.Join(strings.Fields(err.Error()), " ")
 	b.m.Log(kmsg.Critical, "BOOT FAILED: %s", sentence)
@@ -41,11 +42,11 @@ func (b *boot) fail(err error) {
 	told := b.failureReport(sentence)
 	told.Next = []string{strings.ToUpper(next[:1]) + next[1:] + "."}
 	told.Next = append(told.Next, b.servePage(told)...)
+	saved := b.save(sentence, told)
 	b.show(told)
 	b.sendReport()
-	saved := b.guarded("saving the reason", saveLimit, func(context.Context) error { return b.saveFailure(sentence, told) })
-	if saved != nil {
-		b.m.Log(kmsg.Warning, "the reason is not kept for the next boot: %v", saved)
+	if err := saved(); err != nil {
+		b.m.Log(kmsg.Warning, "the reason is not kept for the next boot: %v", err)
 	}
 	if policy.Shell {
 		if err := b.m.Shell(); err == nil {
@@ -61,6 +62,22 @@ func (b *boot) fail(err error) {
 	}
 	b.m.Log(kmsg.Critical, "rebooting")
 	b.m.Reboot()
+}
+
+// save keeps the reason for the next boot. Who reads the page may switch the
+// machine off at once, so it has a head start; what it returns waits for its
+// end.
+func (b *boot) save(sentence string, r report.Report) func() error {
+	ended := make(chan error, 1)
+	go func() {
+		ended <- b.guarded("saving the reason", saveLimit, func(context.Context) error { return b.saveFailure(sentence, r) })
+	}()
+	select {
+	case err := <-ended:
+		return func() error { return err }
+	case <-time.After(saveFirst):
+		return func() error { return <-ended }
+	}
 }
 
 // next says what follows, as a line of the log.
