@@ -47,7 +47,7 @@ func (f Facts) Explain() string {
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(&b, "%-14s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	f.explainSlots(line)
+	f.Summary().explainSlots(line)
 	if server, ok := f.Settings.Server(); ok {
 		line("Updates:", "group %s of %s", f.Settings.Group(), server)
 	} else {
@@ -62,40 +62,31 @@ func (f Facts) Explain() string {
 	return b.String()
 }
 
-func (f Facts) explainSlots(line func(what, format string, args ...any)) {
-	if f.State.Booted == "" {
-		line("Running:", "%s; only root can see the slots", f.Version)
+func (s Summary) explainSlots(line func(what, format string, args ...any)) {
+	if s.Booted == "" {
+		line("Running:", "%s; only root can see the slots", s.Version)
 		return
 	}
-	views := f.State.Views(KeyOf)
-	line("Running:", "%s in slot %s, %s", f.Version, f.State.Booted, standing(views[f.State.Booted]))
-	other := f.State.Booted.Other()
-	if k := views[other].Kernel; k != nil {
-		line("Other slot:", "%s in slot %s, %s", k.Version, other, standing(views[other]))
+	line("Running:", "%s in slot %s, %s", s.Version, s.Booted, s.Slots[s.Booted].words())
+	id := string(slot.ID(s.Booted).Other())
+	if other := s.Slots[id]; other.Version != "" {
+		line("Other slot:", "%s in slot %s, %s", other.Version, id, other.words())
 	} else {
-		line("Other slot:", "nothing that can start in slot %s", other)
+		line("Other slot:", "nothing that can start in slot %s", id)
 	}
-	if order := slot.Order(f.State.Kernels); len(order) > 0 {
-		line("Next boot:", "%s", order[0].Version)
+	if s.Next != "" {
+		line("Next boot:", "%s", s.Next)
 	}
 }
 
 var outcomes = map[string]string{"good": "good", "bad": "given up", "held": "not healthy", "pending": "waiting for a reboot"}
 
-// standing says a slot's state in words.
-func standing(v slot.View) string {
-	k := v.Kernel
-	switch {
-	case k == nil:
-		return "without a kernel"
-	case k.HeldBack():
-		return "good, held back"
-	case k.Good():
-		return "good"
-	case k.Spent():
-		return "given up"
+// words says a slot's state to people.
+func (u Use) words() string {
+	if u.State == "trial" {
+		return fmt.Sprintf("not proved yet, %d starts left", u.Starts)
 	}
-	return fmt.Sprintf("not proved yet, %d starts left", k.Left)
+	return map[string]string{"none": "without a kernel", "good": "good", "held": "good, held back", "given-up": "given up"}[u.State]
 }
 
 // Summary is what Explain says, for programs.
