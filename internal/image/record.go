@@ -210,14 +210,18 @@ func (b *builder) describe(usr Usr, files int) Record {
 		Cmdline: b.cmdline(usr.RootHash), RootHash: hex.EncodeToString(usr.RootHash[:]), Files: files,
 		Usr: UsrRecord{partition(layout.UsrA).offset, usr.DataSize, usr.TreeSize}}
 	for _, p := range b.Lock.Group("image") {
-		build.Packages = append(build.Packages, Package{p.Name, p.Version, p.Architecture, p.Source, p.SHA256})
+		build.Packages = append(build.Packages, packageOf(p))
 	}
 	for _, p := range b.Lock.Group("tools") {
 		if p.Name == grubPackage && len(b.merged.grub) > 0 {
-			build.Linked = append(build.Linked, Package{p.Name, p.Version, p.Architecture, p.Source, p.SHA256})
+			build.Linked = append(build.Linked, packageOf(p))
 		}
 	}
 	return build
+}
+
+func packageOf(p lock.Package) Package {
+	return Package{p.Name, p.Version, p.Architecture, p.Source, p.SHA256}
 }
 
 // hashAll returns the digests of some byte strings, found side by side.
