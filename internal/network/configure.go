@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"wellcar.dev/internal/format/netconf"
 	"wellcar.dev/internal/sys/netif"
@@ -86,11 +85,10 @@ func (n *network) either(ctx context.Context, j job, metric int) error {
 	if !netif.HasIPv6(name) {
 		return n.dhcp4(ctx, j, metric)
 	}
-	waits := []time.Duration{patienceWith4, patienceWith6}
-	errs := together(ctx, []func(context.Context) error{
-		func(ctx context.Context) error { return n.dhcp4(ctx, j, metric) },
-		func(ctx context.Context) error { return n.auto6(ctx, name, metric) },
-	}, func(done int) time.Duration { return waits[done] })
+	errs := together(ctx, []task{
+		{func(ctx context.Context) error { return n.dhcp4(ctx, j, metric) }, patienceWith4},
+		{func(ctx context.Context) error { return n.auto6(ctx, name, metric) }, patienceWith6},
+	})
 	if slices.Contains(errs, nil) {
 		return nil
 	}

@@ -299,15 +299,15 @@ func (n *network) every(ctx context.Context) ([]netif.Link, error) {
 // all does the jobs at once. With enough, it is one success, and a little
 // patience with the others.
 func (n *network) all(ctx context.Context, jobs []job, enough bool) error {
-	var tasks []func(context.Context) error
-	for i, j := range jobs {
-		tasks = append(tasks, func(ctx context.Context) error { return n.configure(ctx, j, i) })
-	}
-	wait := time.Duration(0)
+	others := time.Duration(0)
 	if enough {
-		wait = patience
+		others = patience
 	}
-	errs := together(ctx, tasks, func(int) time.Duration { return wait })
+	var tasks []task
+	for i, j := range jobs {
+		tasks = append(tasks, task{func(ctx context.Context) error { return n.configure(ctx, j, i) }, others})
+	}
+	errs := together(ctx, tasks)
 	if enough && slices.Contains(errs, nil) {
 		for _, err := range errs {
 			if err != nil && !errors.Is(err, errLate) {
@@ -319,19 +319,23 @@ func (n *network) all(ctx context.Context, jobs []job, enough bool) error {
 	return errors.Join(errs...)
 }
 
-// together does tasks at once and returns what came of each. When one has
-// succeeded, the others are ended by errLate after a while that depends on it;
-// 0 leaves them alone.
-func together(ctx context.Context, tasks []func(context.Context) error, patience func(done int) time.Duration) []error {
+// task is one of several ways.
+type task struct {
+	do     func(context.Context) error
+	others time.Duration // that the others have after its success; 0: as long as they want
+}
+
+// together does tasks at once and returns what came of each. After a success
+// the others are ended by errLate.
+func together(ctx context.Context, tasks []task) []error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wait sync.WaitGroup
 	errs := make([]error, len(tasks))
-	for i, task := range tasks {
+	for i, t := range tasks {
 		wait.Go(func() {
-			errs[i] = task(ctx)
-			if d := patience(i); errs[i] == nil && d > 0 {
-				time.AfterFunc(d, func() { stop(errLate) })
+			if errs[i] = t.do(ctx); errs[i] == nil && t.others > 0 {
+				time.AfterFunc(t.others, func() { stop(errLate) })
 			}
 		})
 	}
