@@ -63,13 +63,11 @@ func (g *guest) ready(ctx context.Context, a *app, o *runOptions, began time.Tim
 		end = time.Since(began)
 	}
 	spans := append(append([]qemu.Span(nil), g.spans...), g.vm.Boot.Spans(end)...)
-	url := ""
-	if o.waitHTTP != "" {
-		check, err := parseHTTP(o.waitHTTP)
-		if err != nil {
-			return nil, err
-		}
-		url = fmt.Sprintf("http://127.0.0.1:%d%s", g.vm.HostPort(check.port), check.path)
+	url, err := g.url(o)
+	if err != nil {
+		return nil, err
+	}
+	if url != "" {
 		if err := waitHTTP(limited, url); err != nil {
 			client.Close()
 			return nil, g.diagnose(err)
@@ -80,6 +78,15 @@ func (g *guest) ready(ctx context.Context, a *app, o *runOptions, began time.Tim
 		g.report(a, url, spans)
 	}
 	return client, nil
+}
+
+// url is where the host finds what --wait-http names; "" if it names nothing.
+func (g *guest) url(o *runOptions) (string, error) {
+	if o.waitHTTP == "" {
+		return "", nil
+	}
+	check, err := parseHTTP(o.waitHTTP)
+	return fmt.Sprintf("http://127.0.0.1:%d%s", g.vm.HostPort(check.port), check.path), err
 }
 
 // diagnose adds what QEMU thinks of a machine that does not answer.

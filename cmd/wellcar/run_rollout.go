@@ -55,10 +55,7 @@ func (s standing) decided(before, version string) bool {
 }
 
 func askStanding(ctx context.Context, client *qemu.Client) (s standing, err error) {
-	ctx, stop := context.WithTimeout(ctx, askTime)
-	defer stop()
-	defer context.AfterFunc(ctx, func() { client.Close() })() // else it waits for a machine that is no more
-	got, err := client.Run(ctx, "cat /proc/sys/kernel/random/boot_id; sudo wellcard status --json")
+	got, err := client.Ask(ctx, askTime, "cat /proc/sys/kernel/random/boot_id; sudo wellcard status --json")
 	if err != nil {
 		return s, err
 	}
@@ -121,15 +118,11 @@ func (g *guest) follow(ctx context.Context, a *app, o *runOptions, u *rollout, c
 
 // answers asks the application once more.
 func (g *guest) answers(ctx context.Context, o *runOptions, u *rollout) error {
-	if o.waitHTTP == "" {
-		return nil
-	}
-	check, err := parseHTTP(o.waitHTTP)
-	if err != nil {
+	url, err := g.url(o)
+	if err != nil || url == "" {
 		return err
 	}
-	err = waitHTTP(ctx, fmt.Sprintf("http://127.0.0.1:%d%s", g.vm.HostPort(check.port), check.path))
-	if err != nil {
+	if err := waitHTTP(ctx, url); err != nil {
 		return withCode(exitDiffers, fmt.Errorf("%s runs, but the application does not answer: %w; with a health check the machine goes back by itself", u.to, err))
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -79,6 +80,15 @@ func (c *Client) Run(ctx context.Context, command string) (Result, error) {
 	var out, errs bytes.Buffer
 	code, err := c.Stream(ctx, command, nil, &out, &errs)
 	return Result{out.Bytes(), errs.Bytes(), code}, err
+}
+
+// Ask is Run for a machine that may go down meanwhile: without an answer in
+// time the connection is closed, for nothing else would end the wait.
+func (c *Client) Ask(ctx context.Context, limit time.Duration, command string) (Result, error) {
+	ctx, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	return c.Run(ctx, command)
 }
 
 // Stream runs a command with the given streams, of which any may be nil.

@@ -210,10 +210,7 @@ func (r *rig) reboot(vm *qemu.VM, client *qemu.Client, version string) *qemu.Cli
 // boot is the identity of the running boot and its version; both are empty
 // when the machine goes down meanwhile.
 func (r *rig) boot(client *qemu.Client) (id, version string) {
-	ctx, stop := context.WithTimeout(r.ctx, 20*time.Second)
-	defer stop()
-	defer context.AfterFunc(ctx, func() { client.Close() })() // else it waits for one that is no more
-	got, err := client.Run(ctx, `. /etc/os-release; echo "$(cat /proc/sys/kernel/random/boot_id) $VERSION"`)
+	got, err := client.Ask(r.ctx, 20*time.Second, `. /etc/os-release; echo "$(cat /proc/sys/kernel/random/boot_id) $VERSION"`)
 	if err != nil {
 		return "", ""
 	}
