@@ -14,6 +14,7 @@ import (
 
 	"wellcar.dev/internal/image"
 	"wellcar.dev/internal/image/publish"
+	"wellcar.dev/internal/qemu"
 	"wellcar.dev/internal/release"
 	"wellcar.dev/internal/server"
 )
@@ -28,9 +29,6 @@ type rollout struct {
 	trust  []byte // root key, PEM
 	served net.Listener
 }
-
-// hostAddress is where QEMU's user network shows the host to a machine.
-const hostAddress = "10.0.2.2"
 
 // prepareRollout makes a release of a build, with a delta from an older one.
 func prepareRollout(ctx context.Context, a *app, from, disk string) (u *rollout, err error) {
@@ -131,7 +129,7 @@ func (u *rollout) config() ([]byte, error) {
 	plain := func(path, text string) file {
 		return file{path, true, 0o644, contents{"data:;base64," + base64.StdEncoding.EncodeToString([]byte(text))}}
 	}
-	url := "http://" + net.JoinHostPort(hostAddress, port) + server.UpdatePath + "/"
+	url := "http://" + net.JoinHostPort(qemu.HostAddress, port) + server.UpdatePath + "/"
 	return json.Marshal(map[string]any{
 		"ignition": map[string]string{"version": "3.3.0"},
 		"storage": map[string]any{"files": []file{

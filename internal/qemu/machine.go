@@ -95,6 +95,10 @@ const (
 	VirtioSCSI Bus = "virtio-scsi"
 )
 
+// HostAddress is where the user network of a machine shows the loopback of the
+// host (https://www.qemu.org/docs/master/system/devices/net.html).
+const HostAddress = "10.0.2.2"
+
 // Machine is what to start. The zero value of a field means its default.
 type Machine struct {
 	Image    string // raw disk image to boot from

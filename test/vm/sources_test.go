@@ -29,9 +29,6 @@ import (
 	"wellcar.dev/internal/qemu"
 )
 
-// hostIP is where a machine's network shows the loopback of the host.
-const hostIP = "10.0.2.2"
-
 // sources are servers of files for the first boot, some of which lie.
 type sources struct {
 	http, https, tftp string // addresses as a machine writes them
@@ -78,8 +75,8 @@ func (r *rig) serveSources() *sources {
 	s.authority, secure.TLS = r.authority()
 	secure.StartTLS()
 	r.Cleanup(secure.Close)
-	s.http, s.https = "http://"+hostIP+":"+portOf(plain.Listener.Addr()), "https://"+hostIP+":"+portOf(secure.Listener.Addr())
-	s.tftp = "tftp://" + hostIP + ":" + r.serveTFTP(map[string]string{"dir/file": strings.Repeat("over tftp\n", 1000)})
+	s.http, s.https = "http://"+qemu.HostAddress+":"+portOf(plain.Listener.Addr()), "https://"+qemu.HostAddress+":"+portOf(secure.Listener.Addr())
+	s.tftp = "tftp://" + qemu.HostAddress + ":" + r.serveTFTP(map[string]string{"dir/file": strings.Repeat("over tftp\n", 1000)})
 	return s
 }
 
@@ -95,7 +92,7 @@ func (r *rig) authority() ([]byte, *tls.Config) {
 	r.must(err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.ParseIP(hostIP)},
+		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.ParseIP(qemu.HostAddress)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	r.must(err)

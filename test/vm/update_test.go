@@ -88,7 +88,7 @@ func (r *rig) newUpdates() *updates {
 	r.must(err)
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	r.must(err)
-	u := &updates{addr: "10.0.2.2:" + port}
+	u := &updates{addr: net.JoinHostPort(qemu.HostAddress, port)}
 	srv := &http.Server{Handler: u}
 	go srv.Serve(l)
 	r.Cleanup(func() {
