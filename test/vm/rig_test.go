@@ -42,7 +42,10 @@ type rig struct {
 	boots int
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigFor(t, limit) }
+
+// newRigFor is newRig for a test that takes longer.
+func newRigFor(t *testing.T, limit time.Duration) *rig {
 	if os.Getenv("WELLCAR_VM") != "1" {
 		t.Skip("boots virtual machines: set WELLCAR_VM=1")
 	}
@@ -61,6 +64,13 @@ func newRig(t *testing.T) *rig {
 	r.key, err = qemu.NewKey("test")
 	r.must(err)
 	return r
+}
+
+// in is the rig for a part of its test.
+func (r *rig) in(t *testing.T) *rig {
+	part := *r
+	part.T, part.boots = t, 0
+	return &part
 }
 
 func (r *rig) must(err error) {
@@ -100,6 +110,28 @@ func (r *rig) keyConfig() []byte {
 	text, err := json.Marshal(r.key.Line)
 	r.must(err)
 	return []byte(`{"ignition":{"version":"3.3.0"},"passwd":{"users":[{"name":"core","sshAuthorizedKeys":[` + string(text) + `]}]}}`)
+}
+
+// configFile is a file of an Ignition config.
+type configFile struct {
+	Path      string            `json:"path"`
+	Overwrite bool              `json:"overwrite"`
+	Mode      int               `json:"mode"`
+	Contents  map[string]string `json:"contents"`
+}
+
+func file(path string, mode int, text string) configFile {
+	return configFile{path, true, mode, map[string]string{"source": "data:;base64," + base64Of(text)}}
+}
+
+// filesConfig writes files and lets the test's key in as core.
+func (r *rig) filesConfig(files ...configFile) []byte {
+	r.Helper()
+	data, err := json.Marshal(map[string]any{"ignition": map[string]string{"version": "3.3.0"},
+		"passwd":  map[string]any{"users": []any{map[string]any{"name": "core", "sshAuthorizedKeys": []string{r.key.Line}}}},
+		"storage": map[string]any{"files": files}})
+	r.must(err)
+	return data
 }
 
 // says waits for a line of the console after a mark and returns it.

@@ -18,14 +18,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/pin/tftp/v3"
-
+	"wellcar.dev/internal/provision/fetch/tftptest"
 	"wellcar.dev/internal/qemu"
 )
 
@@ -76,7 +74,7 @@ func (r *rig) serveSources() *sources {
 	secure.StartTLS()
 	r.Cleanup(secure.Close)
 	s.http, s.https = "http://"+qemu.HostAddress+":"+portOf(plain.Listener.Addr()), "https://"+qemu.HostAddress+":"+portOf(secure.Listener.Addr())
-	s.tftp = "tftp://" + qemu.HostAddress + ":" + r.serveTFTP(map[string]string{"dir/file": strings.Repeat("over tftp\n", 1000)})
+	s.tftp = "tftp://" + qemu.HostAddress + ":" + portOf(tftptest.Serve(r, map[string]string{"dir/file": strings.Repeat("over tftp\n", 1000)}))
 	return s
 }
 
@@ -100,28 +98,7 @@ func (r *rig) authority() ([]byte, *tls.Config) {
 		&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
-func (r *rig) serveTFTP(files map[string]string) (port string) {
-	r.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	r.must(err)
-	s := tftp.NewServer(func(name string, to io.ReaderFrom) error {
-		text, ok := files[name]
-		if !ok {
-			return os.ErrNotExist
-		}
-		_, err := to.ReadFrom(strings.NewReader(text))
-		return err
-	}, nil)
-	done := make(chan error)
-	go func() { done <- s.Serve(conn) }()
-	r.Cleanup(func() {
-		s.Shutdown()
-		<-done
-	})
-	return portOf(conn.LocalAddr())
-}
-
-// fetched is a config with one file for each source, the first on line 2.
+// config has one file for each source, the first on line 2.
 func (s *sources) config(r *rig, contents ...string) []byte {
 	var b bytes.Buffer
 	authority, err := json.Marshal("data:;base64," + base64Of(string(s.authority)))

@@ -1,9 +1,7 @@
 package vm_test
 
 import (
-	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -86,23 +84,7 @@ func (r *rig) oldDisk(first built, releaseDir, keys string) string {
 // migrant is the config of a machine whose application works or does not work
 // on a version.
 func (r *rig) migrant(broken string) []byte {
-	type file struct {
-		Path     string            `json:"path"`
-		Mode     int               `json:"mode"`
-		Contents map[string]string `json:"contents"`
-	}
-	plain := func(path string, mode int, text string) file {
-		return file{path, mode, map[string]string{"source": "data:;base64," + base64Of(text)}}
-	}
-	data, err := json.Marshal(map[string]any{"ignition": map[string]string{"version": "3.3.0"},
-		"passwd": map[string]any{"users": []any{map[string]any{"name": "core", "sshAuthorizedKeys": []string{r.key.Line}}}},
-		"storage": map[string]any{"files": []file{
-			plain("/var/lib/app/data", 0o644, "years of work\n"),
-			plain("/opt/bin/app-works", 0o755, "#!/bin/sh\n! grep -q '^VERSION="+broken+"$' /etc/os-release\n"),
-			plain("/etc/wellcar/health.d/app.yaml", 0o644, "deadline: 20s\nchecks:\n  - name: the application\n    command: [/opt/bin/app-works]\n"),
-		}}})
-	r.must(err)
-	return data
+	return r.filesConfig(append(checkedApp(broken, "20s"), file("/var/lib/app/data", 0o644, "years of work\n"))...)
 }
 
 // TestTakeover moves a machine that has Flatcar's layout and another loader,
@@ -110,10 +92,7 @@ func (r *rig) migrant(broken string) []byte {
 // itself and once to one that does not.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	var stop context.CancelFunc
-	r.ctx, stop = context.WithTimeout(t.Context(), updateLimit)
-	t.Cleanup(stop)
+	r := newRigFor(t, updateLimit)
 	keys := t.TempDir()
 	_, _, err := publish.CreateKeys(keys, publish.KeyOptions{From: time.Now().AddDate(0, 0, -1), To: time.Now().AddDate(1, 0, 0), Random: rand.Reader})
 	r.must(err)
@@ -123,10 +102,10 @@ func TestTakeover(t *testing.T) {
 	r.must(publish.Takeover(r.ctx, publish.Input{Build: r.buildVersion("0.2.0"), Keys: k, Date: time.Now(), Fast: true}, dir))
 	first := r.openBuilt(filepath.Dir(r.image))
 	t.Run("good", func(t *testing.T) {
-		(&rig{T: t, ctx: r.ctx, tools: r.tools, image: r.image, key: r.key, accel: r.accel}).moved(first, dir, keys)
+		r.in(t).moved(first, dir, keys)
 	})
 	t.Run("bad", func(t *testing.T) {
-		(&rig{T: t, ctx: r.ctx, tools: r.tools, image: r.image, key: r.key, accel: r.accel}).cameBack(first, dir, keys)
+		r.in(t).cameBack(first, dir, keys)
 	})
 }
 
@@ -137,11 +116,19 @@ var postinst = []check{
 		`.*verifying /usr.*the new system starts with the next reboot.*`, 0},
 }
 
-func (r *rig) moved(first built, dir, keys string) {
-	vm := r.start(qemu.Machine{Image: r.oldDisk(first, dir, keys), Persist: true, FwCfg: map[string][]byte{configName: r.migrant("none")}})
+// toMove is a machine whose next reboot starts the new system, on which the
+// application works unless it is the broken version.
+func (r *rig) toMove(first built, dir, keys, broken string) (*qemu.VM, *qemu.Client) {
+	r.Helper()
+	vm := r.start(qemu.Machine{Image: r.oldDisk(first, dir, keys), Persist: true, FwCfg: map[string][]byte{configName: r.migrant(broken)}})
 	client, err := vm.SSH(r.ctx, "core", r.key, 0)
 	r.must(err)
 	r.overSSH(client, postinst)
+	return vm, client
+}
+
+func (r *rig) moved(first built, dir, keys string) {
+	vm, client := r.toMove(first, dir, keys, "none")
 	client = r.reboot(vm, client, "0.2.0")
 	r.overSSH(client, []check{
 		{"the new system", ". /etc/os-release; echo $VERSION; rootdev -s /usr; cat /var/lib/app/data", "0.2.0\n/dev/vda4\nyears of work", 0},
@@ -159,10 +146,7 @@ func (r *rig) moved(first built, dir, keys string) {
 }
 
 func (r *rig) cameBack(first built, dir, keys string) {
-	vm := r.start(qemu.Machine{Image: r.oldDisk(first, dir, keys), Persist: true, FwCfg: map[string][]byte{configName: r.migrant("0.2.0")}})
-	client, err := vm.SSH(r.ctx, "core", r.key, 0)
-	r.must(err)
-	r.overSSH(client, postinst)
+	vm, client := r.toMove(first, dir, keys, "0.2.0")
 	client = r.reboot(vm, client, "0.1.0")
 	r.says(vm, 0, `Welcome to .* 0\.2\.0`) // it was tried
 	r.overSSH(client, []check{

@@ -1,8 +1,6 @@
 package vm_test
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -103,26 +101,18 @@ func (r *rig) newUpdates() *updates {
 // follower is the config of a machine that follows a server and has an
 // application which does not work on one version.
 func (r *rig) follower(u *updates, trust []byte, broken string) []byte {
-	type file struct {
-		Path      string            `json:"path"`
-		Overwrite bool              `json:"overwrite"`
-		Mode      int               `json:"mode"`
-		Contents  map[string]string `json:"contents"`
+	return r.filesConfig(append(checkedApp(broken, "30s"),
+		file("/etc/flatcar/update.conf", 0o644, "GROUP=stable\nSERVER=http://"+u.addr+"/v1/update/\nREBOOT_STRATEGY=off\n"),
+		file("/etc/wellcar/release-keys.pem", 0o644, string(trust)))...)
+}
+
+// checkedApp is an application that does not work on one version, which its
+// health check finds out.
+func checkedApp(broken, deadline string) []configFile {
+	return []configFile{
+		file("/opt/bin/app-works", 0o755, "#!/bin/sh\n! grep -q '^VERSION="+broken+"$' /etc/os-release\n"),
+		file("/etc/wellcar/health.d/app.yaml", 0o644, "deadline: "+deadline+"\nchecks:\n  - name: the application\n    command: [/opt/bin/app-works]\n"),
 	}
-	plain := func(path string, mode int, text string) file {
-		return file{path, true, mode, map[string]string{"source": "data:;base64," + base64Of(text)}}
-	}
-	config := map[string]any{"ignition": map[string]string{"version": "3.3.0"},
-		"passwd": map[string]any{"users": []any{map[string]any{"name": "core", "sshAuthorizedKeys": []string{r.key.Line}}}},
-		"storage": map[string]any{"files": []file{
-			plain("/etc/flatcar/update.conf", 0o644, "GROUP=stable\nSERVER=http://"+u.addr+"/v1/update/\nREBOOT_STRATEGY=off\n"),
-			plain("/etc/wellcar/release-keys.pem", 0o644, string(trust)),
-			plain("/opt/bin/app-works", 0o755, "#!/bin/sh\n! grep -q '^VERSION="+broken+"$' /etc/os-release\n"),
-			plain("/etc/wellcar/health.d/app.yaml", 0o644, "deadline: 30s\nchecks:\n  - name: the application\n    command: [/opt/bin/app-works]\n"),
-		}}}
-	data, err := json.Marshal(config)
-	r.must(err)
-	return data
 }
 
 // TestUpdateBIOS follows a machine with a BIOS, where GRUB starts and counts,
@@ -130,10 +120,7 @@ func (r *rig) follower(u *updates, trust []byte, broken string) []byte {
 // work, and back. docs/updates.md does the same under UEFI.
 func TestUpdateBIOS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	var stop context.CancelFunc
-	r.ctx, stop = context.WithTimeout(t.Context(), updateLimit)
-	t.Cleanup(stop)
+	r := newRigFor(t, updateLimit)
 	p := r.newPublisher()
 	first, second, third := r.openBuilt(filepath.Dir(r.image)), r.openBuilt(r.buildVersion("0.2.0")), r.openBuilt(r.buildVersion("0.3.0"))
 	u := r.newUpdates()

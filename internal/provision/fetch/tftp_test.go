@@ -4,44 +4,18 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/pin/tftp/v3"
-
 	"wellcar.dev/internal/provision"
+	"wellcar.dev/internal/provision/fetch/tftptest"
 )
-
-// tftpServer serves texts by another implementation.
-func tftpServer(t *testing.T, files map[string]string) string {
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := tftp.NewServer(func(name string, to io.ReaderFrom) error {
-		text, ok := files[name]
-		if !ok {
-			return os.ErrNotExist
-		}
-		_, err := to.ReadFrom(strings.NewReader(text))
-		return err
-	}, nil)
-	done := make(chan error)
-	go func() { done <- s.Serve(conn) }()
-	t.Cleanup(func() {
-		s.Shutdown()
-		<-done
-	})
-	return "tftp://" + conn.LocalAddr().String()
-}
 
 func TestTFTP(t *testing.T) {
 	files := map[string]string{"empty": "", "short": "text", "dir/block": strings.Repeat("b", tftpWanted),
 		"long": strings.Repeat("0123456789", 20000), "gz": packed("unpacked")}
-	at := tftpServer(t, files)
+	at := "tftp://" + tftptest.Serve(t, files).String()
 	c := newClient(t, Options{})
 	for name, text := range files {
 		want(t, c, provision.Request{URL: at + "/" + name}, text)
