@@ -53,6 +53,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "a", "b"}, exitUsage, "accepts at most 1 arg"},
 		{[]string{"run", "--port", "80:0"}, exitUsage, `port "80:0": write HOST:GUEST`},
 		{[]string{"run", "--port", "99999:1"}, exitUsage, "write HOST:GUEST"},
+		{[]string{"run", "--memory", "10"}, exitUsage, "--memory 10: a machine needs 512 MiB at least"},
+		{[]string{"run", "--cpus", "-1"}, exitUsage, "--cpus -1: a machine needs 1 at least"},
 		{[]string{"run", "--disk", "big"}, exitUsage, `--disk: "big" is no size`},
 		{[]string{"run", "--wait-http", "web"}, exitUsage, "write :PORT/PATH"},
 		{[]string{"run", "--accel", "warp"}, exitUsage, "unknown accelerator"},

@@ -44,7 +44,7 @@ func testCommand(a *app) *cobra.Command {
 		Use:     "test [PAGE.md...]",
 		Short:   "Run documentation pages as tests",
 		Long:    testLong,
-		Example: `  wellcar test docs/systemd/timers.md`,
+		Example: `  wellcar test docs/timers.md`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.image, "image", "", "disk image to boot instead of the built one")

@@ -161,8 +161,25 @@ func parseHTTP(s string) (httpCheck, error) {
 	return httpCheck{int(n), "/" + path}, nil
 }
 
+// leastMemory is what a machine needs to unpack its initrd and start docker.
+const leastMemory = 512 // MiB
+
+// checkSize refuses a machine that could not start; 0 means the default.
+func (o *runOptions) checkSize() error {
+	if o.memory != 0 && o.memory < leastMemory {
+		return fmt.Errorf("--memory %d: a machine needs %d MiB at least", o.memory, leastMemory)
+	}
+	if o.cpus < 0 {
+		return fmt.Errorf("--cpus %d: a machine needs 1 at least", o.cpus)
+	}
+	return nil
+}
+
 // machine is the part of a machine that the flags decide.
 func (o *runOptions) machine() (qemu.Machine, error) {
+	if err := o.checkSize(); err != nil {
+		return qemu.Machine{}, err
+	}
 	m := qemu.Machine{Memory: o.memory, CPUs: o.cpus, TPM: o.tpm, Persist: !o.snapshot, KernelArgs: slices.Clone(o.kernelArgs)}
 	if o.config == "" {
 		m.KernelArgs = append(m.KernelArgs, "flatcar.autologin")
