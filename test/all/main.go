@@ -131,7 +131,7 @@ func machineTests(ctx context.Context) (tally, error) {
 		return tally{}, err
 	}
 	env := []string{"WELLCAR_VM=1", "WELLCAR_TEST_IMAGE=" + disk}
-	t, err := goTests(ctx, []string{"-parallel", "2", machinePackage}, env...)
+	t, err := goTests(ctx, []string{"-parallel", "3", machinePackage}, env...)
 	more, moreErr := goTests(ctx, []string{"-run", machineName, "./internal/qemu", "./cmd/wellcar"}, env...)
 	t.add(more)
 	return t, errors.Join(err, moreErr)
