@@ -42,6 +42,7 @@ func bench(ctx context.Context, o options) error {
 	} else if theirs, err = s.buildPeer(ctx); err != nil {
 		s.peer.skipAll(err.Error())
 	}
+	s.provision(ctx)
 	s.boot(ctx, ours, theirs)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -117,7 +118,7 @@ func (s *session) buildPeer(ctx context.Context) (string, error) {
 func (s *session) boot(ctx context.Context, ours, theirs string) {
 	if !s.boots {
 		for _, both := range []*series{s.wellcar, s.peer} {
-			both.skipRows("switched off by -boot=false", rowLogin, rowDocker, rowContainer)
+			both.skipRows("switched off by -boot=false", rowLogin, rowDocker, rowContainer, rowProvision)
 		}
 		return
 	}

@@ -33,10 +33,14 @@ func (b boots) bootArgs(disk, key, log string) []string {
 // machine whose container does not answer still has a login.
 func (b boots) measure(ctx context.Context, s *series, name, disk, key string) {
 	console := filepath.Join(b.dir, name+".console")
-	if ready, err := b.boot(ctx, name, disk, key, console); err != nil {
+	ready, events, err := b.boot(ctx, name, disk, key, console)
+	if err != nil {
 		s.skipRow(rowContainer, err.Error())
 	} else {
 		s.add(rowContainer, ready)
+	}
+	if share, ok := provisioning(events); ok {
+		s.add(rowProvision, share)
 	}
 	for row, line := range map[string]*regexp.Regexp{rowLogin: loginLine, rowDocker: dockerLine} {
 		if at, err := consoleTime(console, line); err != nil {
@@ -47,24 +51,26 @@ func (b boots) measure(ctx context.Context, s *series, name, disk, key string) {
 	}
 }
 
-// boot returns the seconds from power-on until the container answered.
-func (b boots) boot(ctx context.Context, name, disk, key, console string) (float64, error) {
+// boot returns the seconds from power-on until the container answered, and
+// what the program told on the way.
+func (b boots) boot(ctx context.Context, name, disk, key, console string) (float64, []event, error) {
 	if err := os.RemoveAll(console); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	cmd := exec.CommandContext(ctx, b.program, b.bootArgs(disk, key, console)...)
 	cmd.Env = b.env
 	_, out, err := run(ctx, cmd, filepath.Join(b.dir, name+".log"))
-	ready, accel, said := readyAfter(parseEvents(out))
+	events := parseEvents(out)
+	ready, accel, said := readyAfter(events)
 	switch {
 	case said != nil && ctx.Err() == nil && len(out) > 0:
-		return 0, said
+		return 0, events, said
 	case err != nil:
-		return 0, err
+		return 0, events, err
 	case accel != "tcg":
-		return 0, fmt.Errorf("the machine ran under %q, not under TCG", accel)
+		return 0, nil, fmt.Errorf("the machine ran under %q, not under TCG", accel)
 	}
-	return ready, said
+	return ready, events, said
 }
 
 func consoleTime(console string, line *regexp.Regexp) (float64, error) {

@@ -23,11 +23,15 @@ type event struct {
 	Locked bool    `json:"locked"`
 
 	// ready
-	Accel string `json:"accel"`
-	Spans []struct {
-		Name    string  `json:"name"`
-		Seconds float64 `json:"seconds"`
-	} `json:"spans"`
+	Accel  string `json:"accel"`
+	Spans  []span `json:"spans"`
+	Phases []span `json:"phases"` // of the initrd
+}
+
+// span is a part of the time of a boot.
+type span struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
 }
 
 // parseEvents reads the JSON lines; other lines are skipped.
@@ -74,6 +78,19 @@ func readyAfter(events []event) (seconds float64, accel string, err error) {
 		}
 	}
 	return 0, "", errors.New("the machine was not ready: the program did not say why")
+}
+
+// provisioning is the part of a first boot that reads and carries out the
+// config; false: the machine was not provisioned.
+func provisioning(events []event) (seconds float64, ok bool) {
+	for _, e := range events {
+		for _, p := range e.Phases {
+			if p.Name == "config" || p.Name == "provision" {
+				seconds, ok = seconds+p.Seconds, true
+			}
+		}
+	}
+	return seconds, ok
 }
 
 // What a console says, and what it means. The login prompt has no line end, so

@@ -9,7 +9,7 @@ import (
 const readyOutput = `{"event":"note","text":"accelerator: tcg (asked for)"}
 a line of something else
 {"event":"progress","phase":"tools","done":1,"total":2}
-{"accel":"tcg","event":"ready","ports":{"22":40001},"spans":[{"name":"firmware","seconds":3.5},{"name":"kernel","seconds":4},{"name":"container","seconds":20.25}],"url":"http://127.0.0.1:40000/"}
+{"accel":"tcg","event":"ready","ports":{"22":40001},"spans":[{"name":"firmware","seconds":3.5},{"name":"kernel","seconds":4},{"name":"container","seconds":20.25}],"phases":[{"name":"config","seconds":0.75},{"name":"root","seconds":2},{"name":"provision","seconds":0.5}],"url":"http://127.0.0.1:40000/"}
 `
 
 func TestReadyAfter(t *testing.T) {
@@ -23,6 +23,15 @@ func TestReadyAfter(t *testing.T) {
 	}
 	if _, _, err = readyAfter(nil); err == nil {
 		t.Error("no events are taken for a ready machine")
+	}
+}
+
+func TestProvisioning(t *testing.T) {
+	if got, ok := provisioning(parseEvents([]byte(readyOutput))); got != 1.25 || !ok {
+		t.Errorf("provisioning = %v, %v; want 1.25", got, ok)
+	}
+	if got, ok := provisioning(nil); ok {
+		t.Errorf("a machine without phases was provisioned in %v", got)
 	}
 }
 

@@ -96,6 +96,11 @@ const (
 	rowDocker    = "power-on to docker answering"
 	rowContainer = "power-on to a container answering"
 	rowPlan      = "plan of a Butane file of 200 lines"
+
+	rowFiles       = "files stage, 50 files and 50 units"
+	rowFilesMemory = "  peak memory of that stage"
+	rowApplet      = "start of the ignition applet"
+	rowProvision   = "provisioning's share of a first boot"
 )
 
 // rows are the table without figures, with what each must reach.
@@ -108,6 +113,10 @@ func rows() []measure {
 		{Name: rowUKI, Unit: octets, Target: target{AtMost: 24e6}},
 		{Name: rowImage, Unit: octets},
 		{Name: rowPlan, Unit: seconds, Target: target{AtMost: 0.1}, Note: "wellcar plan --offline, with the contents of the image"},
+		{Name: rowFiles, Unit: seconds, Target: target{AtMost: 0.02}, Note: "a process, in a directory in memory"},
+		{Name: rowFilesMemory, Unit: octets, Target: target{AtMost: 15 << 20}},
+		{Name: rowApplet, Unit: seconds, Target: target{AtMost: 0.012}, Note: "ignition --version"},
+		{Name: rowProvision, Unit: seconds, Target: target{AtMost: 1}, Note: "from the config's source to the last unit, emulated"},
 		{Name: rowLogin, Unit: seconds, Target: target{Ratio: 2}, Note: "first boot"},
 		{Name: rowDocker, Unit: seconds, Note: "first boot"},
 		{Name: rowContainer, Unit: seconds, Note: "first boot, the image is pulled"},

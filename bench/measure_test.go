@@ -85,10 +85,10 @@ func TestTextReport(t *testing.T) {
 	}
 	want := `processors: 2
 
-what   wellcar  mkosi    ratio     target      verdict
-build  9.00 s   90.00 s  1 : 10.0  <= 20 s     met
-size   22.0 MB  skipped  -         <= 20.0 MB  missed by 10%
-login  skipped  skipped  -         >= 1 : 2    not known
+what   wellcar  mkosi    ratio     target    verdict
+build  9.00 s   90.00 s  1 : 10.0  <= 20 s   met
+size   22.0 MB  skipped  -         <= 20 MB  missed by 10%
+login  skipped  skipped  -         >= 1 : 2  not known
 
 build: in a quiet room
 mkosi skipped: mkosi has no root

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 )
@@ -77,7 +78,7 @@ func (f figure) text(u unit) string {
 }
 
 // amount writes a figure with its unit: seconds with two decimals below 100,
-// bytes in powers of ten.
+// milliseconds below a second, bytes in powers of ten.
 func amount(v float64, u unit) string {
 	switch {
 	case u == octets && v >= 1e9:
@@ -86,6 +87,8 @@ func amount(v float64, u unit) string {
 		return fmt.Sprintf("%.1f MB", v/1e6)
 	case v >= 100:
 		return fmt.Sprintf("%.0f s", v)
+	case v < 1:
+		return fmt.Sprintf("%.1f ms", 1000*v)
 	}
 	return fmt.Sprintf("%.2f s", v)
 }
@@ -97,10 +100,13 @@ func (m measure) ratioText() string {
 	return fmt.Sprintf("1 : %.1f", m.Ratio)
 }
 
+// wholeNumber are the decimals of a number without any.
+var wholeNumber = regexp.MustCompile(`\.0+\b`)
+
 func (t target) text(u unit) string {
 	switch {
 	case t.AtMost > 0:
-		return "<= " + strings.Replace(amount(t.AtMost, u), ".00 ", " ", 1)
+		return "<= " + wholeNumber.ReplaceAllString(amount(t.AtMost, u), "")
 	case t.Ratio > 0:
 		return fmt.Sprintf(">= 1 : %g", t.Ratio)
 	}

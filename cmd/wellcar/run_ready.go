@@ -147,17 +147,24 @@ func (g *guest) report(a *app, url string, spans []qemu.Span) {
 	for _, p := range g.vm.Ports {
 		ports[fmt.Sprint(p.Guest)] = p.Host
 	}
-	seconds := make([]map[string]any, len(spans))
-	for i, s := range spans {
-		seconds[i] = map[string]any{"name": s.Name, "seconds": s.Took.Seconds()}
-	}
-	fields := map[string]any{"ssh": ssh, "ports": ports, "accel": g.vm.Machine.Accel, "spans": seconds, "monitor": g.vm.MonitorPath()}
-	text := ssh + "\n" + spanTable(spans, g.vm.Boot.Phases())
+	phases := g.vm.Boot.Phases()
+	fields := map[string]any{"ssh": ssh, "ports": ports, "accel": g.vm.Machine.Accel, "spans": spanFields(spans),
+		"phases": spanFields(phases), "monitor": g.vm.MonitorPath()}
+	text := ssh + "\n" + spanTable(spans, phases)
 	if url != "" {
 		fields["url"] = url
 		text = url + "\n" + text
 	}
 	a.show.result("ready", fields, text)
+}
+
+// spanFields are spans as --json shows them.
+func spanFields(spans []qemu.Span) []map[string]any {
+	fields := make([]map[string]any, len(spans))
+	for i, s := range spans {
+		fields[i] = map[string]any{"name": s.Name, "seconds": s.Took.Seconds()}
+	}
+	return fields
 }
 
 // spanTable shows where the time went; the initrd's phases stand below it.
