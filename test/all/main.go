@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -125,16 +126,39 @@ const machinePackage = "./test/vm"
 // machineName is how tests in other packages that boot machines begin.
 const machineName = "^TestVM"
 
+// waitingTest mostly waits for a machine that restarts five minutes after a
+// failure, so that it runs beside the two machines of the others.
+const waitingTest = "^TestProvisionFailure$"
+
+// together runs parts at the same time and adds what they count.
+func together(parts ...func() (tally, error)) (tally, error) {
+	counts, errs := make([]tally, len(parts)), make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() { counts[i], errs[i] = part() })
+	}
+	wg.Wait()
+	var t tally
+	for _, c := range counts {
+		t.add(c)
+	}
+	return t, errors.Join(errs...)
+}
+
 func machineTests(ctx context.Context) (tally, error) {
 	disk, err := filepath.Abs(filepath.Join("out", image.DiskFile))
 	if err != nil {
 		return tally{}, err
 	}
 	env := []string{"WELLCAR_VM=1", "WELLCAR_TEST_IMAGE=" + disk}
-	t, err := goTests(ctx, []string{"-parallel", "3", machinePackage}, env...)
-	more, moreErr := goTests(ctx, []string{"-run", machineName, "./internal/qemu", "./cmd/wellcar"}, env...)
-	t.add(more)
-	return t, errors.Join(err, moreErr)
+	return together(
+		func() (tally, error) { return goTests(ctx, []string{"-run", waitingTest, machinePackage}, env...) },
+		func() (tally, error) {
+			t, err := goTests(ctx, []string{"-skip", waitingTest, "-parallel", "2", machinePackage}, env...)
+			more, moreErr := goTests(ctx, []string{"-run", machineName, "./internal/qemu", "./cmd/wellcar"}, env...)
+			t.add(more)
+			return t, errors.Join(err, moreErr)
+		})
 }
 
 func plainTests(ctx context.Context) (tally, error) {
