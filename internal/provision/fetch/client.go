@@ -47,7 +47,7 @@ type Client struct {
 // New makes a client.
 func New(opt Options) *Client {
 	c := &Client{opt: opt, total: opt.Total, headers: 10 * time.Second}
-	c.http = c.newHTTP(nil)
+	c.http = c.newHTTP()
 	return c
 }
 
@@ -61,11 +61,10 @@ func (c *Client) Configure(s provision.FetchSettings) (provision.Fetcher, error)
 		out.total = time.Duration(*s.TotalSeconds) * time.Second
 	}
 	out.proxy = out.proxy.with(s)
-	pool, err := out.authorities(s.Authorities)
-	if err != nil {
+	if err := out.addAuthorities(s.Authorities); err != nil {
 		return nil, err
 	}
-	out.http = out.newHTTP(pool)
+	out.http = out.newHTTP()
 	return &out, nil
 }
 

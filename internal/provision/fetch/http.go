@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"wellcar.dev/internal/provision"
@@ -177,21 +177,48 @@ func defaults(h http.Header) {
 	h.Set("Accept-Encoding", "identity")
 }
 
-// newHTTP makes the part that speaks HTTP. A nil pool is that of the system.
-func (c *Client) newHTTP(pool *x509.CertPool) *http.Client {
+// transport is made at the first request: to read the certificates of all
+// authorities takes longer than to write the files of a config.
+type transport struct {
+	mu    sync.Mutex
+	build func() *http.Transport
+	built *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.mu.Lock()
+	if t.built == nil {
+		t.built = t.build()
+	}
+	t.mu.Unlock()
+	return t.built.RoundTrip(r)
+}
+
+// CloseIdleConnections is what http.Client asks for by its name.
+func (t *transport) CloseIdleConnections() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.built != nil {
+		t.built.CloseIdleConnections()
+	}
+}
+
+// newHTTP makes the part that speaks HTTP.
+func (c *Client) newHTTP() *http.Client {
+	return &http.Client{Transport: &transport{build: c.newTransport}, CheckRedirect: redirect}
+}
+
+func (c *Client) newTransport() *http.Transport {
 	dial := c.opt.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
-	if pool == nil && c.opt.Roots != nil {
-		pool, _ = c.opt.Roots() // without any, each https server is refused with a sentence
-	}
-	t := &http.Transport{
+	return &http.Transport{
 		DialContext: dial, TLSHandshakeTimeout: tlsTimeout, ResponseHeaderTimeout: c.headers,
-		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		TLSClientConfig: &tls.Config{RootCAs: c.authorities(), MinVersion: tls.VersionTLS12},
 		Proxy:           c.proxy.function(), DisableCompression: true, IdleConnTimeout: 30 * time.Second,
 	}
-	return &http.Client{Transport: t, CheckRedirect: redirect}
 }
 
 // redirect follows with the headers that are always sent, and no other.

@@ -42,25 +42,34 @@ func (p proxySettings) function() func(*http.Request) (*url.URL, error) {
 	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }
 }
 
-// authorities adds those of a config to the ones so far, and returns them all
-// with the system's; nil if the config has none.
-func (c *Client) authorities(bundles [][]byte) (*x509.CertPool, error) {
+// addAuthorities adds those of a config to the ones so far.
+func (c *Client) addAuthorities(bundles [][]byte) error {
 	c.extra = slices.Clone(c.extra)
 	for _, b := range bundles {
 		certs, err := parseBundle(b)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c.extra = append(c.extra, certs...)
 	}
-	if len(c.extra) == 0 {
-		return nil, nil
-	}
+	return nil
+}
+
+// authorities are the system's and those of the configs; nil: those of the
+// machine that runs this, as the library finds them. Without any, each https
+// server is refused with a sentence.
+func (c *Client) authorities() *x509.CertPool {
 	roots := c.opt.Roots
-	if roots == nil {
+	switch {
+	case roots == nil && len(c.extra) == 0:
+		return nil
+	case roots == nil:
 		roots = x509.SystemCertPool
 	}
 	pool, err := roots()
+	if len(c.extra) == 0 {
+		return pool
+	}
 	if err != nil {
 		pool = x509.NewCertPool() // those of the config are enough for its servers
 	}
@@ -68,7 +77,7 @@ func (c *Client) authorities(bundles [][]byte) (*x509.CertPool, error) {
 	for _, cert := range c.extra {
 		pool.AddCert(cert)
 	}
-	return pool, nil
+	return pool
 }
 
 // parseBundle reads certificates in PEM, all of them or none.
