@@ -364,7 +364,6 @@ func (c *cgptCommand) resize() error {
 type bootSlots struct {
 	boot  update.Boot
 	ids   map[int]slot.ID
-	views map[slot.ID]slot.View
 	state slot.State
 }
 
@@ -387,16 +386,14 @@ func runningSlots(disk string) cgpt.Slots {
 }
 
 func (b *bootSlots) read() (err error) {
-	if b.state, err = b.boot.State(); err == nil {
-		b.views = b.state.Views(update.KeyOf)
-	}
+	b.state, err = b.boot.State()
 	return err
 }
 
 // State is for cgpt.Slots.
 func (b *bootSlots) State(number int) (gpt.SlotState, bool) {
 	id, ok := b.ids[number]
-	v := b.views[id]
+	v := b.boot.View(b.state, id)
 	return gpt.SlotState{Priority: v.Priority, Tries: v.Tries, Successful: v.Successful}, ok
 }
 
@@ -408,8 +405,10 @@ func (b *bootSlots) Set(number int, tries *int, successful *bool) error {
 
 // Prioritize is for cgpt.Slots.
 func (b *bootSlots) Prioritize(number int) error {
-	changes, err := slot.Prioritize(b.state, b.ids[number], update.KeyOf)
-	return b.do(changes, err)
+	if err := b.boot.Prioritize(b.state, b.ids[number]); err != nil {
+		return err
+	}
+	return b.read()
 }
 
 func (b *bootSlots) do(changes []slot.Change, err error) error {

@@ -28,6 +28,39 @@ func (b Boot) old() takeover.Boot {
 	return takeover.Boot{Dir: b.ESP.Dir, Vars: efivar.Vars{Dir: filepath.Join(b.Root, efivar.Dir)}}
 }
 
+// Prioritize makes a slot the next to start, as cgpt prioritize does. A system
+// that ran before ours came is started by its own loader.
+func (b Boot) Prioritize(s slot.State, id slot.ID) error {
+	changes, err := slot.Prioritize(s, id, KeyOf)
+	if err != nil && b.oldIn(s, id) {
+		return b.old().ChooseOld(true)
+	}
+	if err == nil {
+		err = b.old().ChooseOld(false)
+	}
+	if err != nil {
+		return err
+	}
+	return b.ESP.Do(changes)
+}
+
+// View is how cgpt shows a slot.
+func (b Boot) View(s slot.State, id slot.ID) slot.View {
+	v := s.Views(KeyOf)[id]
+	if b.oldIn(s, id) {
+		v.Priority, v.Successful = 1, true
+		if b.old().OldFirst() {
+			v.Priority = 3 // above the two that ours can have
+		}
+	}
+	return v
+}
+
+// oldIn says that a slot holds a system that ran before ours came.
+func (b Boot) oldIn(s slot.State, id slot.ID) bool {
+	return s.Views(KeyOf)[id].Kernel == nil && b.old().OldSystem()
+}
+
 // mapping is the verified /usr in device-mapper.
 const mapping = "usr"
 

@@ -139,7 +139,8 @@ func (r *rig) moved(first built, dir, keys string) {
 	client = r.reboot(vm, client, "0.2.0")
 	r.overSSH(client, []check{
 		{"it stays", ". /etc/os-release; echo $VERSION", "0.2.0", 0},
-		{"the way back by hand", `printf 'timeout 0\ndefault flatcar.conf\n' | sudo tee /boot/loader/loader.conf >/dev/null`, "", 0},
+		{"the old slot", "sudo cgpt show -i 3 -S /dev/vda; sudo cgpt show -i 3 -P /dev/vda", "1\n1", 0},
+		{"the way back by hand", "sudo cgpt prioritize -i 3 /dev/vda; sudo cgpt next /dev/vda", "7130C94A-213A-4E5A-8E26-6CCE9662F132", 0},
 	})
 	client = r.reboot(vm, client, "0.1.0")
 	r.overSSH(client, []check{{"the old system", ". /etc/os-release; echo $VERSION; rootdev -s /usr; cat /var/lib/app/data", "0.1.0\n/dev/vda3\nyears of work", 0}})

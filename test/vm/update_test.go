@@ -179,9 +179,18 @@ func waitGood(version string) check {
 // many boots that takes.
 func (r *rig) reboot(vm *qemu.VM, client *qemu.Client, version string) *qemu.Client {
 	r.Helper()
+	return r.startsAnew(vm, client, version, func() {
+		go client.Run(r.ctx, "sudo systemctl reboot") // cut off by what it does, or left hanging
+	})
+}
+
+// startsAnew does something to a machine and returns when it has started
+// again and runs a version, however many boots that takes.
+func (r *rig) startsAnew(vm *qemu.VM, client *qemu.Client, version string, do func()) *qemu.Client {
+	r.Helper()
 	before, _ := r.boot(client)
 	mark := vm.Serial.Mark()
-	go client.Run(r.ctx, "sudo systemctl reboot") // cut off by what it does, or left hanging
+	do()
 	defer client.Close()
 	for {
 		next, err := vm.SSH(r.ctx, "core", r.key, mark)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"wellcar.dev/internal/sys/efivar"
 	"wellcar.dev/internal/sys/volume"
@@ -195,6 +196,9 @@ func (b Boot) Retire() error {
 	if !b.OldSystem() {
 		return nil
 	}
+	if err := b.ChooseOld(false); err != nil {
+		return err
+	}
 	for _, name := range b.doomed() {
 		if err := os.RemoveAll(name); err != nil {
 			return fmt.Errorf("removing what started the old system: %w", err)
@@ -203,15 +207,34 @@ func (b Boot) Retire() error {
 	return volume.Sync(b.Dir)
 }
 
+// defaultOld is the line of the loader's configuration that starts the old
+// system.
+const defaultOld = "default " + OldEntry + "\n"
+
+// OldFirst says that the loader starts the old system.
+func (b Boot) OldFirst() bool {
+	text, err := os.ReadFile(filepath.Join(b.Dir, confFile))
+	return err == nil && strings.Contains(string(text), defaultOld) && b.startsOld()
+}
+
+// startsOld says that our loader has an entry for the old system.
+func (b Boot) startsOld() bool {
+	s, ok := load(b.Dir)
+	return ok && s.Stage == kept
+}
+
 // ChooseOld makes the loader start the old system from now on, or ours again.
 func (b Boot) ChooseOld(old bool) error {
-	s, ok := load(b.Dir)
-	if old && (!ok || s.Stage != kept) {
+	switch {
+	case b.startsOld():
+	case old:
 		return errors.New("choosing the old system: the EFI system partition has none")
+	default:
+		return nil
 	}
 	text := "timeout 0\n"
 	if old {
-		text += "default " + OldEntry + "\n"
+		text += defaultOld
 	}
 	if err := writeFile(filepath.Join(b.Dir, confFile), []byte(text)); err != nil {
 		return fmt.Errorf("choosing what starts next: %w", err)

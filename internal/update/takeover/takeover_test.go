@@ -195,8 +195,10 @@ func TestWholeWay(t *testing.T) {
 	if _, ok, _ := o.Vars.Get("Boot0000"); ok || b.OnTrial() || !b.OldSystem() {
 		t.Error("the entry in the firmware is still there, or the old system is not")
 	}
-	if err := b.ChooseOld(true); err != nil {
-		t.Error(err)
+	for _, old := range []bool{true, false, true} {
+		if err := b.ChooseOld(old); err != nil || b.OldFirst() != old {
+			t.Errorf("choosing the old system, %v: it comes first: %v, %v", old, b.OldFirst(), err)
+		}
 	}
 	o.has(confFile, "timeout 0\ndefault flatcar.conf\n")
 	if room := b.Room(); room < int64(len("SHIM")+len("GRUB")+len("OLD")) {
@@ -208,7 +210,7 @@ func TestWholeWay(t *testing.T) {
 	for _, name := range []string{entryFile, before, stateFile, "flatcar/vmlinuz-a"} {
 		o.lacks(name)
 	}
-	if b.OldSystem() || b.Room() != 0 || b.Keep() != nil {
+	if b.OldFirst() || b.OldSystem() || b.Room() != 0 || b.Keep() != nil {
 		t.Error("the old system is still there")
 	}
 }
