@@ -32,6 +32,7 @@ func bench(ctx context.Context, o options) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
+	s.provision(ctx)
 	ours, err := s.buildWellcar(ctx)
 	if err != nil {
 		s.wellcar.skipAll(err.Error())
@@ -42,7 +43,6 @@ func bench(ctx context.Context, o options) error {
 	} else if theirs, err = s.buildPeer(ctx); err != nil {
 		s.peer.skipAll(err.Error())
 	}
-	s.provision(ctx)
 	s.boot(ctx, ours, theirs)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

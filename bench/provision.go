@@ -97,7 +97,9 @@ func (g stages) measure(ctx context.Context, s *series) error {
 	return nil
 }
 
-// provision measures the applet on this machine.
+// provision measures the applet on this machine. It comes before all else:
+// the kernel counts the memory of this program as that of a process that it
+// starts, and this program grows.
 func (s *session) provision(ctx context.Context) {
 	s.peer.skipRows("mkosi does not provision", rowFiles, rowFilesMemory, rowApplet, rowProvision)
 	s.say("wellcar: stages of the provisioning")
