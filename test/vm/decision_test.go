@@ -13,14 +13,14 @@ var fate = []configFile{
 	file("/opt/bin/fate", 0o755, `#!/bin/sh
 grep -q '^VERSION=0.2.0$' /etc/os-release || exit 0
 case $(cat /etc/fate) in
-panic) echo c > /proc/sysrq-trigger ;;
+panic) echo 1 > /proc/sys/kernel/panic; echo c > /proc/sysrq-trigger ;; # the image waits a minute
 hang) sleep infinity ;;
 slow) sleep 20 ;;
 esac
 `),
 	file("/etc/systemd/system/fate.service", 0o644, "[Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutStartSec=infinity\nExecStart=/opt/bin/fate\n"),
 	file("/etc/systemd/system/multi-user.target.d/fate.conf", 0o644, "[Unit]\nWants=fate.service\nAfter=fate.service\n"),
-	file("/etc/wellcar/health.d/fate.yaml", 0o644, "deadline: 90s\nchecks:\n  - name: the service\n    units: [fate.service]\n"),
+	file("/etc/wellcar/health.d/fate.yaml", 0o644, "deadline: 1m\nchecks:\n  - name: the service\n    units: [fate.service]\n"),
 	file("/etc/data", 0o644, "years of work\n"),
 }
 
@@ -52,7 +52,7 @@ func TestDecisions(t *testing.T) {
 	u.serve(p.publish(second, first)) // the rest is about what is decided, not about what is loaded
 	for _, c := range []struct{ fate, sentence string }{
 		{"panic", `The update to 0.2.0 was undone: it did not start, or did not come far enough to be judged.*`},
-		{"hang", `The update to 0.2.0 was undone: the service \(/etc/wellcar/health.d/fate.yaml:3\) did not hold within 1m30s.*`},
+		{"hang", `The update to 0.2.0 was undone: the service \(/etc/wellcar/health.d/fate.yaml:3\) did not hold within 1m0s.*`},
 	} {
 		r.overSSH(client, meets(c.fate))
 		client = r.reboot(vm, client, first.version)

@@ -19,8 +19,44 @@ import (
 // updateLimit is longer than that of other tests: four boots.
 const updateLimit = 30 * time.Minute
 
-// buildVersion builds the recipe with another version.
+// versions are the builds that the tests share, by version.
+var versions struct {
+	mu  sync.Mutex
+	dir string // of all
+	of  map[string]string
+}
+
+// TestMain removes what the tests shared.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if versions.dir != "" {
+		os.RemoveAll(versions.dir)
+	}
+	os.Exit(code)
+}
+
+// buildVersion is the folder of a build of the recipe with another version.
+// The first test that asks makes it; it is not to be written to.
 func (r *rig) buildVersion(version string) (dir string) {
+	r.Helper()
+	versions.mu.Lock()
+	defer versions.mu.Unlock()
+	if dir := versions.of[version]; dir != "" {
+		return dir
+	}
+	if versions.dir == "" {
+		var err error
+		versions.dir, err = os.MkdirTemp("", "wellcar-versions-")
+		r.must(err)
+		versions.of = map[string]string{}
+	}
+	dir = filepath.Join(versions.dir, version)
+	r.build(version, dir)
+	versions.of[version] = dir
+	return dir
+}
+
+func (r *rig) build(version, dir string) {
 	r.Helper()
 	recipe := filepath.Join(r.TempDir(), "recipe")
 	r.must(os.CopyFS(recipe, os.DirFS("../../image")))
@@ -34,12 +70,10 @@ func (r *rig) buildVersion(version string) (dir string) {
 		}
 	}
 	r.must(os.WriteFile(name, []byte(strings.Join(lines, "\n")), 0o644))
-	dir = filepath.Join(r.TempDir(), version)
 	out, err := exec.CommandContext(r.ctx, "../../bin/wellcar", "build", "--recipe", recipe, "--out", dir).CombinedOutput()
 	if err != nil {
 		r.Fatalf("building %s: %v\n%s", version, err, out)
 	}
-	return dir
 }
 
 // updates is a server whose release can be exchanged, and what it was told.
