@@ -2,6 +2,7 @@ package vm_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"wellcar.dev/internal/qemu"
@@ -35,9 +36,8 @@ func TestDecisions(t *testing.T) {
 	first, second := r.openBuilt(filepath.Dir(r.image)), r.openBuilt(r.buildVersion("0.2.0"))
 	u := r.newUpdates()
 	u.serve(p.publish(second))
-	files := append(fate, file("/etc/flatcar/update.conf", 0o644, "GROUP=stable\nSERVER=http://"+u.addr+"/v1/update/\nREBOOT_STRATEGY=off\n"),
-		file("/etc/wellcar/release-keys.pem", 0o644, string(p.trust)))
-	vm := r.start(qemu.Machine{Image: r.copyImage(), Persist: true, FwCfg: map[string][]byte{configName: r.filesConfig(files...)}})
+	config := r.filesConfig(slices.Concat(fate, following(u, p.trust))...)
+	vm := r.start(qemu.Machine{Image: r.copyImage(), Persist: true, FwCfg: map[string][]byte{configName: config}})
 	client, err := vm.SSH(r.ctx, "core", r.key, 0)
 	r.must(err)
 	r.overSSH(client, []check{

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,7 @@ import (
 	"wellcar.dev/internal/server"
 )
 
-// updateLimit is longer than that of other tests: four boots.
+// updateLimit is longer than that of other tests: four boots and more.
 const updateLimit = 30 * time.Minute
 
 // versions are the builds that the tests share, by version.
@@ -135,9 +136,15 @@ func (r *rig) newUpdates() *updates {
 // follower is the config of a machine that follows a server and has an
 // application which does not work on one version.
 func (r *rig) follower(u *updates, trust []byte, broken string) []byte {
-	return r.filesConfig(append(checkedApp(broken, "30s"),
+	return r.filesConfig(slices.Concat(checkedApp(broken, "30s"), following(u, trust))...)
+}
+
+// following makes a machine follow a server and reboot only when told.
+func following(u *updates, trust []byte) []configFile {
+	return []configFile{
 		file("/etc/flatcar/update.conf", 0o644, "GROUP=stable\nSERVER=http://"+u.addr+"/v1/update/\nREBOOT_STRATEGY=off\n"),
-		file("/etc/wellcar/release-keys.pem", 0o644, string(trust)))...)
+		file("/etc/wellcar/release-keys.pem", 0o644, string(trust)),
+	}
 }
 
 // checkedApp is an application that does not work on one version, which its
