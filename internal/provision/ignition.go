@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	ignition "github.com/coreos/ignition/v2/config"
+	ierrors "github.com/coreos/ignition/v2/config/shared/errors"
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 	"github.com/coreos/vcontext/report"
 	"github.com/coreos/vcontext/tree"
@@ -30,7 +31,7 @@ func parseIgnition(c Config, data []byte) (Config, Report) {
 
 // parseNew reads Ignition JSON of any 3.x into c.
 func parseNew(c Config, data []byte) (Config, Report) {
-	cfg, found, err := ignition.Parse(disguiseOEM(data))
+	cfg, found, err := ignition.Parse(disguise(data))
 	out := c.convert(found, data)
 	if err != nil {
 		if p := typeProblem(c, data, &types.Config{}); p != nil {
@@ -41,7 +42,7 @@ func parseNew(c Config, data []byte) (Config, Report) {
 		}
 		return c, out
 	}
-	c.Ignition, c.JSON = moveOEM(revealOEM(cfg)), data
+	c.Ignition, c.JSON = moveOEM(reveal(cfg)), data
 	return c, out
 }
 
@@ -146,7 +147,7 @@ func (c Config) convert(found report.Report, data []byte) Report {
 	var out Report
 	for _, e := range found.Entries {
 		path, isKey := plainPath(e.Context.Path)
-		if isOEMSource(root, path, e.Message) {
+		if isOEMSource(root, path, e.Message) || e.Message == ierrors.ErrZeroesWithShouldNotExist.Error() {
 			continue
 		}
 		p := Sentence(root, path, e.Message, func(p Path) Position { return c.Position(p...) })

@@ -17,26 +17,7 @@ const (
 	oemAsTFTP = "tftp://oem.invalid"
 )
 
-// disguiseOEM gives the sources on the OEM partition a scheme that the
-// upstream packages take. A text without any comes back as it is.
-func disguiseOEM(data []byte) []byte {
-	if !bytes.Contains(data, []byte("oem:")) {
-		return data
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var root any
-	if d.Decode(&root) != nil || !rewriteSources(root, oemScheme, oemAsTFTP) {
-		return data
-	}
-	out, err := json.Marshal(root)
-	if err != nil {
-		return data
-	}
-	return out
-}
-
-// revealOEM undoes disguiseOEM in a config that was read.
+// revealOEM undoes that in a config that was read.
 func revealOEM(cfg types.Config) types.Config {
 	data, err := json.Marshal(cfg)
 	if err != nil || !bytes.Contains(data, []byte(oemAsTFTP)) {

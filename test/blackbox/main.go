@@ -129,8 +129,6 @@ func excuse(name string) string {
 		return "the kernel has no device-mapper"
 	case strings.Contains(name, "vfat") && !kernelHas("/proc/filesystems", "vfat"):
 		return "the kernel has no vfat"
-	case strings.HasPrefix(name, "partitions.complex_"):
-		return "the config packages, those of 2.26.0, refuse a partition that shall not exist beside one with number 0"
 	}
 	return ""
 }

@@ -57,7 +57,7 @@ func (x *decision) number() {
 		used[p.Number] = true
 	}
 	for _, w := range x.wants {
-		used[w.Number] = true
+		used[w.Number] = !w.Absent // what goes leaves its number free
 	}
 	next := 1
 	for i := range x.wants {

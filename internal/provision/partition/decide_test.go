@@ -67,6 +67,7 @@ func TestDecide(t *testing.T) {
 		"largest block":                {disk(has(1, "a", 1, 20), has(2, "b", 60, 10)), []Want{{Number: 3}}, "create 3 21+39"},
 		"to the end of its block":      {disk(has(1, "a", 30, 5)), []Want{{Number: 2, Start: p[int64](10)}}, "create 2 10+20"},
 		"number 0":                     {disk(has(1, "a", 1, 5)), []Want{{Label: p("x"), Size: p[int64](2)}, {Number: 2, Size: p[int64](3)}, {Label: p("y"), Size: p[int64](2)}}, "create 3 x 9+2, create 2 6+3, create 4 y 11+2"},
+		"number 0 takes a freed one":   {disk(has(1, "a", 1, 5), has(2, "b", 6, 5)), []Want{{Number: 1, Absent: true, Wipe: true}, {Label: p("x"), Size: p[int64](2), Wipe: true}}, "replace 1 x 11+2"},
 		"number 0 absent":              {disk(), []Want{{Label: p("x"), Absent: true}}, ""},
 		"keep":                         {disk(has(1, "a", 1, 5)), []Want{{Number: 1, Label: p("a")}}, "keep 1 a 1+5"},
 		"keep with everything":         {disk(has(1, "a", 1, 5)), []Want{{Number: 1, Label: p("a"), Start: p[int64](1), Size: p[int64](5), Type: strings.ToUpper(dataType), GUID: "00000000-0000-0000-0000-000000000001"}}, "keep 1 a 1+5"},
