@@ -12,11 +12,12 @@
 //
 // A line "..." matches any number of lines, "..." within a line any text.
 // A command without lines after it must end with status 0, one with lines is
-// judged by them. Words after the block's name: wait=60s repeats a command
-// until its output matches, status=3 demands that exit status, norun shows a
-// block without running it. A command that ends in "\" goes on in the next
-// line; one with a here-document goes on in the lines that begin with "> ".
-// Each command has a shell of its own. A reboot command waits for the machine.
+// judged by them. Words after the block's name: wait repeats a command until
+// its output matches, for two minutes or as long as wait=300s says, status=3
+// demands that exit status, norun shows a block without running it. A command
+// that ends in "\" goes on in the next line; one with a here-document goes on
+// in the lines that begin with "> ". Each command has a shell of its own. A
+// reboot command waits for the machine.
 //
 // Limits: of Markdown only fenced blocks and the first heading are read.
 package page
@@ -172,9 +173,15 @@ func kindOf(word string) Kind {
 	return Kind(word)
 }
 
+// usualWait is enough for what a machine does by itself, on a busy host without
+// KVM.
+const usualWait = 2 * time.Minute
+
 func attribute(word string, b *Block, c *Command) (err error) {
 	name, value, ok := strings.Cut(word, "=")
 	switch {
+	case word == "wait" && b.Kind != Butane:
+		c.Wait = usualWait
 	case !ok:
 		b.Name = word
 	case name == "wait" && b.Kind != Butane:

@@ -67,7 +67,7 @@ func TestRunner(t *testing.T) {
 		mustParse(t, "status.md", console("$ false")),
 		mustParse(t, "demanded.md", "```console status=1\n$ false\n```\n```console status=0\n$ false\nno\n```"),
 		mustParse(t, "cut.md", console("$ cut\n...")),
-		mustParse(t, "waits.md", "```console wait=20s\n$ count\n2\n```"),
+		mustParse(t, "waits.md", "```console wait\n$ count\n2\n```"),
 		mustParse(t, "late.md", "```console wait=1ms\n$ a\nb\n```"),
 		mustParse(t, "hangs.md", "---\ntimeout: 10ms\n---\n"+console("$ hang")),
 		mustParse(t, "text.md", "# Nothing\n"),
