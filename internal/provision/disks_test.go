@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -226,6 +227,27 @@ func TestPlanKeepsWhatIsAsWanted(t *testing.T) {
 	d.Content = probe.Info{Type: "vfat", Label: "X", UUID: "A1B2-C3D4", Usage: probe.Filesystem}
 	p, problems := planned(t, `{"filesystems":[{"device":"/dev/vdb","format":"vfat","label":"X","uuid":"A1B2-C3D4"}]}`, d)
 	if got := summaries(p, StageDisks); len(problems) > 0 || len(got) != 1 || got[0] != "keep vfat file system on /dev/vdb (label X, uuid a1b2c3d4)" {
+		t.Error(got, problems)
+	}
+}
+
+// What an earlier table left where a new partition begins shows again.
+func TestPlanKnowsWhatLiesBelowANewPartition(t *testing.T) {
+	d := BlankDisk("/dev/vdb", gib)
+	d.Content = probe.Info{Type: "gpt", Usage: probe.Table, UUID: "x"}
+	d.Peek = func(start, size int64) (probe.Info, error) {
+		if start != 1<<20 || size != 64<<20 {
+			t.Errorf("asked for %d+%d", start, size)
+		}
+		return probe.Info{Type: "swap", Usage: probe.Other}, nil
+	}
+	const config = `{"disks":[{"device":"/dev/vdb","wipeTable":true,"partitions":[{"number":1,"sizeMiB":64}]}],"filesystems":[{"device":"/dev/vdb1","format":%q}]}`
+	_, problems := planned(t, fmt.Sprintf(config, "ext4"), d)
+	if want := []string{"error storage.filesystems[0].format: file system on /dev/vdb1: /dev/vdb1 holds swap space, not ext4"}; !slices.Equal(problems, want) {
+		t.Error(problems)
+	}
+	p, problems := planned(t, fmt.Sprintf(config, "swap"), d)
+	if got := summaries(p, StageDisks); len(problems) > 0 || got[1] != "keep swap space on /dev/vdb1" {
 		t.Error(got, problems)
 	}
 }

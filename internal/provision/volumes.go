@@ -90,9 +90,19 @@ func (v *volumes) partitioned(d DiskFact, r partition.Result) {
 			continue
 		}
 		part := &volume{node: storage.PartitionNode(d.Node, c.After.Number), made: true}
-		part.known = d.Content.Type == "" // what lay there before shows again
+		part.content, part.known = leftover(d, c.After)
 		v.namePartition(d, c.After, part)
 	}
+}
+
+// leftover is what lay at the place of a new partition, which shows it again.
+func leftover(d DiskFact, p gpt.Partition) (content probe.Info, known bool) {
+	if d.Peek == nil {
+		return probe.Info{}, d.Content.Type == ""
+	}
+	sector := int64(d.SectorSize)
+	content, err := d.Peek(int64(p.First)*sector, int64(p.Sectors())*sector)
+	return content, err == nil
 }
 
 // find is the volume of a name, or nil.

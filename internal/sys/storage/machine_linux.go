@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,6 +62,7 @@ func (m *Machine) Look(ctx context.Context, device string) (Disk, error) {
 
 func (m *Machine) look(device string, d blockdev.Device, all []blockdev.Device) (Disk, error) {
 	disk := Disk{Device: device, Node: d.Path, Size: d.Size, SectorSize: int(d.SectorSize)}
+	disk.Peek = func(start, size int64) (probe.Info, error) { return peek(d, start, size) }
 	uses, err := blockdev.ReadUses(m.Sys, m.Proc)
 	if err != nil {
 		return Disk{}, err
@@ -116,13 +118,15 @@ func read(d blockdev.Device) (probe.Info, gpt.Table, error) {
 	return info, t, err
 }
 
-func identify(d blockdev.Device) (probe.Info, error) {
+func identify(d blockdev.Device) (probe.Info, error) { return peek(d, 0, d.Size) }
+
+func peek(d blockdev.Device, start, size int64) (probe.Info, error) {
 	f, err := os.Open(d.Path)
 	if err != nil {
 		return probe.Info{}, err
 	}
 	defer f.Close()
-	return probe.Identify(f, d.Size)
+	return probe.Identify(io.NewSectionReader(f, start, size), size)
 }
 
 // Identify tells what a device holds.

@@ -27,6 +27,9 @@ type Disk struct {
 	Table      gpt.Table  // of a disk without a table: no partitions, no GUID
 	Use        string     // "mounted on /var"; empty: not in use by itself
 	Partitions []Partition
+	// Peek tells what a partition of that place and size, bytes, would hold:
+	// a new one shows again what lay there. Nil: nobody knows.
+	Peek func(start, size int64) (probe.Info, error)
 }
 
 // Partition is a partition that the kernel knows.
