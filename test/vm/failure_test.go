@@ -1,8 +1,6 @@
 package vm_test
 
 import (
-	"encoding/base64"
-	"fmt"
 	"image"
 	_ "image/png"
 	"os"
@@ -104,36 +102,4 @@ func (r *rig) line(vm *qemu.VM, pattern string) qemu.Line {
 	r.must(err)
 	line.Text = strings.TrimSpace(line.Text)
 	return line
-}
-
-// TestBrokenConfigsInGuest gives every config of the table to the program of
-// a machine that runs, with the machine itself as the root: each must end
-// with the sentence that `wellcar plan` has, before the first change.
-func TestBrokenConfigsInGuest(t *testing.T) {
-	r := newRig(t)
-	const dir = "../../internal/provision/testdata/broken"
-	text, err := os.ReadFile(filepath.Join(dir, "want.txt"))
-	r.must(err)
-	wants := strings.Split(strings.TrimSpace(string(text)), "\n")
-	var script strings.Builder
-	script.WriteString("mkdir /tmp/broken; cd /tmp/broken\n")
-	for _, want := range wants {
-		name, _, _ := strings.Cut(want, ":")
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		r.must(err)
-		fmt.Fprintf(&script, "base64 --decode > %s <<'END'\n%s\nEND\n", name, base64.StdEncoding.EncodeToString(data))
-		fmt.Fprintf(&script, "sudo wellcard provision --root / --config %s --record /run/broken/provision.json 2>&1 | tail --lines 1\n", name)
-	}
-	vm := r.start(qemu.Machine{Image: r.image, FwCfg: map[string][]byte{configName: r.keyConfig()}})
-	client, err := vm.SSH(r.ctx, "core", r.key, 0)
-	r.must(err)
-	defer client.Close()
-	got, err := client.Run(r.ctx, script.String())
-	r.must(err)
-	lines := strings.Split(strings.TrimSpace(string(got.Stdout)), "\n")
-	for i, want := range wants {
-		if i >= len(lines) || lines[i] != "provision: "+want {
-			t.Errorf("got  %s\nwant %s", lines[min(i, len(lines)-1)], want)
-		}
-	}
 }
