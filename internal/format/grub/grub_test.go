@@ -20,6 +20,9 @@ func TestBootCode(t *testing.T) {
 	if err != nil || len(code) != CodeSize || le.Uint64(code[bootCore:]) != 0x0102030405 || code[bootDriveCheck] != 0x90 || code[bootDriveCheck+1] != 0x90 {
 		t.Errorf("% x, %v", code, err)
 	}
+	if CoreAt(code) != 0x0102030405 || CoreAt(code[:100]) != 0 {
+		t.Errorf("the core image is looked for at %#x", CoreAt(code))
+	}
 	if boot[bootCore] != 0 {
 		t.Error("the input was changed")
 	}
@@ -40,6 +43,16 @@ func TestCore(t *testing.T) {
 	}
 	if Fits(core, 2047) == nil || Fits(core, 2048) != nil {
 		t.Error("room is misjudged")
+	}
+	if n, ok := Length(core[:512], 2048); n != 4*512 || !ok {
+		t.Errorf("the core image on a disk has %d bytes, %v", n, ok)
+	}
+	if _, ok := Length(core[:512], 2047); ok {
+		t.Error("a core image that belongs elsewhere was taken")
+	}
+	le.PutUint16(core[listAt-listEntry+8:], 1)
+	if _, ok := Length(core[:512], 2048); ok {
+		t.Error("a core image in two pieces was taken")
 	}
 	for _, bad := range [][]byte{nil, image[:1000], image[:1030], make([]byte, 2000)} {
 		if _, err := Core(bad, 1); err == nil {

@@ -30,8 +30,9 @@ const (
 	bootDrive      = 0x64 // 0xff: the drive that the BIOS names
 	bootDriveCheck = 0x66 // a jump around a repair of what the BIOS names
 
-	listAt  = sectorSize - 12 // of the first sector: the first entry of the block list
-	segment = 0x820           // where the second sector goes, in paragraphs
+	listEntry = 12                     // bytes: a sector, how many, and where to
+	listAt    = sectorSize - listEntry // of the first sector: the first entry of the block list, which goes down
+	segment   = 0x820                  // where the second sector goes, in paragraphs
 )
 
 var le = binary.LittleEndian
@@ -62,10 +63,30 @@ func Core(image []byte, first uint64) ([]byte, error) {
 	return core, nil
 }
 
-// Fits says whether a core image has room in a partition of a size in bytes.
-func Fits(core []byte, size int64) error {
-	if int64(len(core)) > size {
-		return fmt.Errorf("placing the core image: it has %d bytes, the partition %d", len(core), size)
+// CoreAt is the sector of the core image that boot code starts, 0 if it is too
+// short for one.
+func CoreAt(code []byte) uint64 {
+	if len(code) < CodeSize {
+		return 0
+	}
+	return le.Uint64(code[bootCore:])
+}
+
+// Length is how long a core image on a disk is by its own block list, bytes.
+// start is its first sector, which lies on the disk at sector first. ok is
+// false if it is none, or not in one piece.
+func Length(start []byte, first uint64) (n int64, ok bool) {
+	if len(start) < sectorSize || le.Uint64(start[listAt:]) != first+1 || le.Uint16(start[listAt+10:]) != segment {
+		return 0, false
+	}
+	next := start[listAt-listEntry : listAt]
+	return (int64(le.Uint16(start[listAt+8:])) + 1) * sectorSize, le.Uint16(next[8:]) == 0
+}
+
+// Fits says whether a core image has room, bytes.
+func Fits(core []byte, room int64) error {
+	if int64(len(core)) > room {
+		return fmt.Errorf("placing the core image: it has %d bytes, and there is room for %d", len(core), room)
 	}
 	return nil
 }
