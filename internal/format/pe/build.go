@@ -61,7 +61,7 @@ func (b *builder) prepare() (err error) {
 	if !powerOfTwo(b.fileAlign, maxFileAlignment) || !powerOfTwo(b.memoryAlign, maxMemoryAlignment) {
 		return fmt.Errorf("odd alignments: %d in the file, %d in memory", b.fileAlign, b.memoryAlign)
 	}
-	if len(b.opt) >= optDirectories+8*(certificateEntry+1) && le.Uint32(b.opt[optDirectories+8*certificateEntry+4:]) != 0 {
+	if b.signed() {
 		return errors.New("it is signed")
 	}
 	b.headersEnd = uint32(len(b.file))

@@ -110,6 +110,24 @@ func TestBuildAndReadBack(t *testing.T) {
 	}
 }
 
+func TestSigned(t *testing.T) {
+	file := build(t, stub(10), sample())
+	if signed, err := Signed(bytes.NewReader(file)); signed || err != nil {
+		t.Errorf("signed: %v, %v", signed, err)
+	}
+	m, err := parse(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	le.PutUint32(m.opt[optDirectories+8*certificateEntry+4:], 8)
+	if signed, err := Signed(bytes.NewReader(file)); !signed || err != nil {
+		t.Errorf("signed: %v, %v", signed, err)
+	}
+	if _, err := Signed(strings.NewReader("MZ")); err == nil {
+		t.Error("two bytes were taken for an image")
+	}
+}
+
 func TestStandardLibraryReadsIt(t *testing.T) {
 	file := build(t, stub(10), sample())
 	f, err := stdpe.NewFile(bytes.NewReader(file))

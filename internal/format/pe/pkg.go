@@ -120,6 +120,11 @@ func (h header) rawAt() uint32       { return le.Uint32(h.raw[20:]) }
 // size is the number of meaningful bytes in the file.
 func (h header) size() uint32 { return min(h.virtualSize(), h.rawSize()) }
 
+// signed says that there is a table of certificates.
+func (m image) signed() bool {
+	return len(m.opt) >= optDirectories+8*(certificateEntry+1) && le.Uint32(m.opt[optDirectories+8*certificateEntry+4:]) != 0
+}
+
 var errShort = errors.New("the file ends within its headers")
 
 // parse takes the headers apart. file needs to hold no more than them.

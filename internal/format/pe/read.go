@@ -60,6 +60,15 @@ func Find(r io.ReaderAt, name string) ([]byte, error) {
 	return nil, nil
 }
 
+// Signed says that an image carries a signature of somebody, whosever.
+func Signed(r io.ReaderAt) (bool, error) {
+	m, err := headers(r)
+	if err != nil {
+		return false, err
+	}
+	return m.signed(), nil
+}
+
 func headers(r io.ReaderAt) (image, error) {
 	head := make([]byte, maxHeaders)
 	n, err := r.ReadAt(head, 0)
