@@ -120,7 +120,7 @@ func (b *builder) writeGRUB(disk Disk) error {
 	if err != nil {
 		return err
 	}
-	if err := grub.Fits(core, where.Size); err != nil {
+	if err := grub.Fits(core, where.Size/2); err != nil { // an update writes the next one into the other half
 		return err
 	}
 	if _, err := disk.WriteAt(code, 0); err != nil {

@@ -37,7 +37,7 @@ const (
 	attrFirstSlot  = 1<<48 | 1<<56
 )
 
-const espBootloader = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+const espBootloader = "usr/" + layout.SystemdBoot
 
 // placed is a partition of the image with its place, in bytes.
 type placed struct {
@@ -174,7 +174,7 @@ func (b *builder) espTree(uki []byte) (*fstree.Tree, error) {
 		return nil, fmt.Errorf("making the EFI system partition: no package brings %s", espBootloader)
 	}
 	files := map[string]fstree.Blob{
-		"EFI/BOOT/BOOTX64.EFI":   loader.Blob,
+		layout.DefaultLoader:     loader.Blob,
 		b.ukiPath():              fstree.BytesBlob(uki),
 		"loader/loader.conf":     fstree.BytesBlob([]byte("timeout 0\n")),
 		layout.FirstBootFlags[0]: fstree.BytesBlob(nil),

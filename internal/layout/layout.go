@@ -83,6 +83,13 @@ func UKIPath(version string, tries int) string {
 	return fmt.Sprintf("EFI/Linux/wellcar-%s.efi", version)
 }
 
+// The loader that firmware of UEFI starts: its place on the EFI system
+// partition, and what it is a copy of, below /usr.
+const (
+	DefaultLoader = "EFI/BOOT/BOOTX64.EFI"
+	SystemdBoot   = "lib/systemd/boot/efi/systemd-bootx64.efi"
+)
+
 // What GRUB reads on the EFI system partition when a BIOS starts the disk.
 const (
 	GrubConfig    = "wellcar/grub.cfg"

@@ -53,7 +53,7 @@ func makeBuild(t testing.TB, version string, content []byte) string {
 	t.Helper()
 	dir := t.TempDir()
 	tree := fstree.New()
-	for name, data := range map[string][]byte{"file": content, usrProgram: []byte("#!/bin/sh\necho postinst\n"), usrLoader: []byte("LOADER")} {
+	for name, data := range map[string][]byte{"file": content, usrProgram: []byte("#!/bin/sh\necho postinst\n"), layout.SystemdBoot: []byte("LOADER")} {
 		if err := tree.Put(fstree.Node{Path: name, Kind: fstree.File, Mode: 0o644, Blob: fstree.BytesBlob(data)}); err != nil {
 			t.Fatal(err)
 		}

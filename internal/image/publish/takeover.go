@@ -31,11 +31,9 @@ var migrateScript string
 // with Flatcar before October 2025, bytes.
 const oldSlot = 1 << 30
 
-// What the payload brings beside the image, as it is in /usr.
-const (
-	usrProgram = "bin/wellcard"
-	usrLoader  = "lib/systemd/boot/efi/systemd-bootx64.efi"
-)
+// usrProgram is the program that the payload brings beside the image, as it is
+// in /usr.
+const usrProgram = "bin/wellcard"
 
 // takeover writes a payload for the update_engine of other systems: our image
 // with a file system laid around it, which that program mounts after it wrote
@@ -130,7 +128,7 @@ func (m *maker) takeoverFiles() ([]ext2.File, release.Takeover, error) {
 	for _, f := range []struct {
 		from, to string
 		mode     uint16
-	}{{usrProgram, release.TakeoverProgram, 0o755}, {usrLoader, release.TakeoverLoader, 0o644}} {
+	}{{usrProgram, release.TakeoverProgram, 0o755}, {layout.SystemdBoot, release.TakeoverLoader, 0o644}} {
 		n := tree.Get(f.from)
 		if n == nil {
 			return nil, t, fmt.Errorf("/usr has no %s", f.from)
@@ -139,7 +137,7 @@ func (m *maker) takeoverFiles() ([]ext2.File, release.Takeover, error) {
 		if err != nil {
 			return nil, t, fmt.Errorf("reading %s: %w", f.from, err)
 		}
-		if f.from == usrLoader {
+		if f.from == layout.SystemdBoot {
 			sum := sha256.Sum256(data)
 			t.LoaderHash = hex.EncodeToString(sum[:])
 		}
