@@ -14,6 +14,7 @@ import (
 	"wellcar.dev/internal/slot"
 	"wellcar.dev/internal/sys/blockdev"
 	"wellcar.dev/internal/sys/efivar"
+	"wellcar.dev/internal/update/loader"
 	"wellcar.dev/internal/update/takeover"
 )
 
@@ -109,6 +110,29 @@ func (b Boot) Devices() (parts map[slot.ID]blockdev.Device, booted slot.ID, err 
 	}
 	return parts, booted, nil
 }
+
+// loaders are what firmware starts on the disk that runs.
+func (b Boot) loaders() (loader.Machine, error) {
+	m := loader.Machine{Root: b.Root, ESP: b.ESP.Dir, Synced: b.ESP.Synced}
+	parts, booted, err := b.Devices()
+	if err != nil {
+		return m, err
+	}
+	all, err := blockdev.List(filepath.Join(b.Root, "sys"))
+	for _, d := range all {
+		switch {
+		case d.Name == parts[booted].Disk:
+			m.Disk = d.Path
+		case d.Disk == parts[booted].Disk && d.Partition == layout.BIOSBoot && d.PartName == biosBootLabel:
+			m.BIOSBoot = d
+		}
+	}
+	return m, err
+}
+
+// biosBootLabel is that of the partition for GRUB, which has the same number on
+// disks of others.
+const biosBootLabel = "BIOS-BOOT"
 
 // State reads everything that decides about the next start.
 func (b Boot) State() (slot.State, error) {

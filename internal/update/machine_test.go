@@ -238,9 +238,7 @@ func newBox(t *testing.T, running made, trust []byte) *box {
 		if !strings.Contains(dir, "/") {
 			write(t, b.root, "sys/devices/"+dir+"/queue/logical_block_size", []byte("512\n"))
 		}
-		if err := os.Symlink("../../devices/"+dir, filepath.Join(class, filepath.Base(dir))); err != nil {
-			t.Fatal(err)
-		}
+		b.link(filepath.Base(dir), dir)
 	}
 	write(t, b.root, "sys/devices/dm-0/dm/name", []byte("usr\n"))
 	write(t, b.root, "dev/vda3", append(bytes.Clone(running.usr), make([]byte, slotSize-len(running.usr))...))
@@ -250,6 +248,14 @@ func newBox(t *testing.T, running made, trust []byte) *box {
 	write(t, b.root, OwnKeys, trust)
 	b.bootInto(slot.A, running, "boot-1")
 	return b
+}
+
+// link lets the kernel show a device.
+func (b *box) link(name, dir string) {
+	b.Helper()
+	if err := os.Symlink("../../devices/"+dir, filepath.Join(b.root, "sys/class/block", name)); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // bootInto makes the machine one that was started with an image in a slot.

@@ -11,5 +11,5 @@
 // (the states that D-Bus shows). Decisions that need no machine are functions
 // of values: package slot, timing.go, offer.go.
 //
-// Limits: systemd-boot and UEFI; one disk with both slots.
+// The boot loaders are package loader. Limits: one disk with both slots.
 package update

@@ -88,6 +88,9 @@ func (s *Service) judge(ctx context.Context) (stays bool) {
 		return true
 	}
 	k, ok := state.RunningKernel()
+	if ok && k.Good() {
+		s.renewLoaders()
+	}
 	if !ok || k.Good() {
 		return true
 	}
@@ -134,6 +137,27 @@ func (s *Service) keepRunning(k slot.Kernel) {
 	s.logError(err)
 	if len(slot.Forget(list, k.Version)) != len(list) {
 		s.logError(SaveBad(s.Root, slot.Forget(list, k.Version)))
+	}
+	s.renewLoaders()
+}
+
+// renewLoaders makes the boot loaders those of the running system. It is good:
+// a version that is given up leaves no loader behind, and has been started by
+// the one before, as each version has to be. A cut is made up for by the next
+// boot. A system that ran before ours came may still need what is there.
+func (s *Service) renewLoaders() {
+	if s.Boot.old().OldSystem() {
+		return
+	}
+	m, err := s.Boot.loaders()
+	if err != nil {
+		s.Logf("%v", err)
+		return
+	}
+	renewed, err := m.Renew()
+	s.logError(err)
+	for _, name := range renewed {
+		s.Logf("%s on the disk is now that of the running system", name)
 	}
 }
 

@@ -172,6 +172,7 @@ func TestUpdateBIOS(t *testing.T) {
 	r.overSSH(client, []check{
 		{"the firmware", "ls /sys/firmware/efi", `.*No such file or directory`, 2},
 		waitGood(first.version),
+		{"other loaders", otherLoaders, "", 0},
 		{"a word of the owner", `echo 'set linux_append="$linux_append wellcar.owner=1"' | sudo tee -a /oem/grub.cfg`, `set linux_append=.*`, 0},
 		{"the update", "sudo update_engine_client -update", `.*CURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\n.*Update succeeded -- reboot needed.`, 0},
 		{"the status", "update_engine_client -status", `LAST_CHECKED_TIME=[1-9]\d*\nPROGRESS=1.000000\nCURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\nNEW_SIZE=[1-9]\d*`, 0},
@@ -185,6 +186,7 @@ func TestUpdateBIOS(t *testing.T) {
 		{"the word of the owner", "grep -o wellcar.owner=1 /proc/cmdline", "wellcar.owner=1", 0},
 		waitGood("0.2.0"),
 		{"cgpt", "sudo cgpt show -i 4 -S /dev/vda; sudo cgpt show -i 4 -P /dev/vda", "1\n2", 0},
+		{"its loaders", newLoaders, "2048\nEFI PART", 0},
 		noFailed,
 	})
 	u.serve(p.publish(third, second))
@@ -207,6 +209,30 @@ func TestUpdateBIOS(t *testing.T) {
 		}
 	}
 }
+
+// otherLoaders makes the loaders of a disk other ones that work: a core image of
+// one more sector, boot code with other words, more lines of configuration, and
+// a longer systemd-boot.
+const otherLoaders = `sudo sh -e -c '
+n=$(od -An -tu2 -j508 -N2 /dev/vda2)
+printf "\\$(printf %o $(((n + 1) % 256)))\\$(printf %o $(((n + 1) / 256)))" | dd of=/dev/vda2 bs=1 seek=508 conv=notrunc status=none
+printf "grub" | dd of=/dev/vda bs=1 seek=384 conv=notrunc status=none
+echo "# of an older release" >> /boot/wellcar/grub.cfg
+echo >> /boot/EFI/BOOT/BOOTX64.EFI
+sync'`
+
+// newLoaders waits until the loaders are those of the running release, and
+// shows by how many sectors into its partition the core image lies, and what
+// follows sector 0.
+const newLoaders = `sudo timeout 120 sh -e -c '
+cd /usr/lib/wellcar/grub
+until cmp -s grub.cfg /boot/wellcar/grub.cfg && cmp -s /usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/EFI/BOOT/BOOTX64.EFI; do sleep 1; done
+cmp -n 500 core.img /dev/vda2 0 1048576
+cmp -n $(($(stat -c %s core.img) - 508)) core.img /dev/vda2 508 1049084
+cmp -n 92 boot.img /dev/vda
+test ! -e /boot/wellcar/grub.cfg.new
+echo $(($(od -An -tu8 -j92 -N8 /dev/vda) - $(cat /sys/class/block/vda2/start)))
+dd if=/dev/vda bs=512 skip=1 count=1 status=none | head -c 8'`
 
 // menu shows what GRUB starts, first to start first.
 const menu = `sudo grep -a '^version_\|^tries_' /boot/wellcar/grubenv`
