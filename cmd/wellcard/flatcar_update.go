@@ -13,16 +13,21 @@ import (
 	"strings"
 	"time"
 
+	"wellcar.dev/internal/release"
+	"wellcar.dev/internal/slot"
 	"wellcar.dev/internal/sys/command"
 	"wellcar.dev/internal/sys/durable"
 	"wellcar.dev/internal/update"
 )
 
 const flatcarUpdateUsage = `Usage: flatcar-update --to-version VERSION [--to-payload FILE]
+       flatcar-update --offline FILE
 
 Installs a version that is asked for by name: also one that is older, and one
 that was given up. It starts with the next boot.
 
+      --offline FILE          the package, or release folder, of a newer version
+                              on this machine, whatever its number
   -V, --to-version VERSION    the version
   -P, --to-payload FILE       its package, or its release folder, on this machine;
                               without it, RELEASE_SERVER of update.conf has
@@ -35,7 +40,7 @@ that was given up. It starts with the next boot.
 // updateOptions are the flags of flatcar-update.
 type updateOptions struct {
 	version, payload string
-	disable          bool
+	disable, offline bool // offline: the version may be left open
 }
 
 func parseFlatcarUpdate(args []string, errOut io.Writer) (o updateOptions, err error) {
@@ -45,7 +50,7 @@ func parseFlatcarUpdate(args []string, errOut io.Writer) (o updateOptions, err e
 	for _, name := range []string{"V", "to-version"} {
 		f.StringVar(&o.version, name, "", "")
 	}
-	for _, name := range []string{"P", "to-payload"} {
+	for _, name := range []string{"P", "to-payload", "offline"} {
 		f.StringVar(&o.payload, name, "", "")
 	}
 	for _, name := range []string{"A", "disable-afterwards"} {
@@ -60,7 +65,8 @@ func parseFlatcarUpdate(args []string, errOut io.Writer) (o updateOptions, err e
 	if err := parse(f, args); err != nil {
 		return o, err
 	}
-	if o.version == "" {
+	f.Visit(func(f *flag.Flag) { o.offline = o.offline || f.Name == "offline" })
+	if o.version == "" && !o.offline {
 		fmt.Fprint(errOut, flatcarUpdateUsage)
 		return o, errUsage
 	}
@@ -91,6 +97,16 @@ func runFlatcarUpdate(ctx context.Context, args []string, out, errOut io.Writer)
 	if err != nil {
 		return err
 	}
+	if o.version == "" {
+		o.version = rel.Manifest.Version
+		bad, err := update.LoadBad("/")
+		if err != nil {
+			return err
+		}
+		if err := offlineFault(settings.Get("FLATCAR_RELEASE_VERSION"), o.version, bad); err != nil {
+			return err
+		}
+	}
 	if rel.Manifest.Version != o.version {
 		return fmt.Errorf("the release is %s, not %s", rel.Manifest.Version, o.version)
 	}
@@ -103,6 +119,20 @@ func runFlatcarUpdate(ctx context.Context, args []string, out, errOut io.Writer)
 	}
 	fmt.Fprintf(out, "Installed %s %s; it starts with the next boot.\n", o.version, note)
 	return o.afterwards(ctx)
+}
+
+// offlineFault is why a version that nobody named is not installed.
+func offlineFault(running, version string, bad []slot.Bad) error {
+	remedy := fmt.Sprintf("; to install it all the same, add --to-version %s", version)
+	if release.CompareVersions(version, running) <= 0 {
+		return fmt.Errorf("the release is %s, and %s runs%s", version, running, remedy)
+	}
+	for _, b := range bad {
+		if b.Version == version {
+			return fmt.Errorf("%s was given up: %s%s", version, b.Reason, remedy)
+		}
+	}
+	return nil
 }
 
 // open finds the release on the machine or on the release server.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"wellcar.dev/internal/slot"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -34,11 +36,34 @@ func TestParseReset(t *testing.T) {
 
 func TestParseFlatcarUpdate(t *testing.T) {
 	o, err := parseFlatcarUpdate([]string{"-V", "1.2.3", "--to-payload", "f", "-A", "-E", "x", "-L", "9090", "-D"}, &bytes.Buffer{})
-	if err != nil || o != (updateOptions{"1.2.3", "f", true}) {
+	if err != nil || o != (updateOptions{version: "1.2.3", payload: "f", disable: true}) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if _, err := parseFlatcarUpdate(nil, &bytes.Buffer{}); !errors.Is(err, errUsage) {
-		t.Error(err)
+	if o, err := parseFlatcarUpdate([]string{"--offline", "f"}, &bytes.Buffer{}); err != nil || o != (updateOptions{payload: "f", offline: true}) {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for _, args := range [][]string{nil, {"--to-payload", "f"}} {
+		if _, err := parseFlatcarUpdate(args, &bytes.Buffer{}); !errors.Is(err, errUsage) {
+			t.Error(args, err)
+		}
+	}
+}
+
+func TestOfflineFault(t *testing.T) {
+	bad := []slot.Bad{{Version: "0.3.0", Reason: "web is down"}}
+	for version, want := range map[string]string{
+		"0.2.1": "", "0.10.0": "",
+		"0.2.0": "the release is 0.2.0, and 0.2.0 runs; to install it all the same, add --to-version 0.2.0",
+		"0.1.9": "the release is 0.1.9, and 0.2.0 runs; to install it all the same, add --to-version 0.1.9",
+		"0.3.0": "0.3.0 was given up: web is down; to install it all the same, add --to-version 0.3.0",
+	} {
+		got := ""
+		if err := offlineFault("0.2.0", version, bad); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", version, got, want)
+		}
 	}
 }
 
