@@ -76,10 +76,15 @@ func recogniseJSON(data []byte) Kind {
 	return KindIgnition
 }
 
-// mentions tells whether a line begins with a word, so that Butane with a
-// mistake in it is still known as Butane.
+// mentions tells whether a line begins with a word, after blanks at most, so
+// that Butane with a mistake in it is still known as Butane.
 func mentions(data []byte, word string) bool {
-	return bytes.HasPrefix(data, []byte(word)) || bytes.Contains(data, []byte("\n"+word))
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte(word)) {
+			return true
+		}
+	}
+	return false
 }
 
 func looksLikeJSON(data []byte) bool {

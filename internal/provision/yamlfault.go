@@ -52,8 +52,23 @@ func (y YAML) problem(message string) Problem {
 	if line, ok := y.FaultLine(); ok {
 		p.Position = y.lineStart(line)
 	}
+	if tab, ok := y.indentedByTab(p.Position.Line); ok {
+		p.Position, p.Message, p.Remedy = tab, "a tab indents this line, which YAML does not allow", "use spaces"
+		return p
+	}
 	p.Message, p.Remedy = "the text is not valid YAML: "+p.Message, "look at the indentation and for a missing colon or quote, there or just before"
 	return p
+}
+
+// indentedByTab is the place of a tab before the text of a line.
+func (y YAML) indentedByTab(line int) (Position, bool) {
+	lines := strings.Split(string(y.text), "\n")
+	if line < 1 || line > len(lines) {
+		return Position{}, false
+	}
+	text := lines[line-1]
+	tab := strings.IndexByte(text[:len(text)-len(strings.TrimLeft(text, " \t"))], '\t')
+	return Position{y.file, line, tab + 1}, tab >= 0
 }
 
 func orText(path string) string {

@@ -104,6 +104,9 @@ func versionOf(text provision.YAML, data []byte) (version, *provision.Problem) {
 		Remedy: "write version: 1.1.0"}
 	v, known := versions[top.Version]
 	switch {
+	case top.Variant == "":
+		p.Path, p.Position = "variant", text.Position(provision.Path{"variant"})
+		p.Message, p.Remedy = "the variant is missing", "write variant: flatcar and version: 1.1.0"
 	case top.Variant != "flatcar":
 		p.Path, p.Position = "variant", text.Position(provision.Path{"variant"})
 		p.Message = fmt.Sprintf("variant %q is not that of this system", top.Variant)

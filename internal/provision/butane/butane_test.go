@@ -72,7 +72,7 @@ func TestPositionsTravel(t *testing.T) {
 func TestBroken(t *testing.T) {
 	const v = "variant: flatcar\nversion: 1.1.0\n"
 	for name, tc := range map[string]struct{ text, want string }{
-		"tab":            {v + "storage:\n\tfiles: []\n", `c.bu:4:2: the text is not valid YAML: found character that cannot start any token; look at the indentation and for a missing colon or quote, there or just before`},
+		"tab":            {v + "storage:\n\tfiles: []\n", `c.bu:4:1: a tab indents this line, which YAML does not allow; use spaces`},
 		"indentation":    {v + "storage:\n  files:\n    - path: /a\n   mode: 1\n", `c.bu:6:4: the text is not valid YAML: did not find expected key; look at the indentation and for a missing colon or quote, there or just before`},
 		"flow type":      {v + "storage:\n  files:\n    - {path: /a, mode: rw, overwrite: true}\n", `c.bu:5:24: storage.files[0].mode is the text "rw"; write a whole number without quotes (a mode begins with 0)`},
 		"open quote":     {v + "storage:\n  files:\n    - path: \"/a\n      mode: 0644\n", `c.bu:5:5: the text is not valid YAML: found unexpected end of stream; look at the indentation and for a missing colon or quote, there or just before`},
