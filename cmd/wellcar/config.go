@@ -44,6 +44,9 @@ func configCommand(a *app) *cobra.Command {
 		if schema {
 			return a.show.schema(jsonschema.Of(reflect.TypeFor[types.Config](), nil))
 		}
+		if err := o.check(); err != nil {
+			return err
+		}
 		image, err := imageContents(o.image)
 		if err != nil {
 			return withCode(exitUsage, err)

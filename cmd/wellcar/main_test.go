@@ -50,7 +50,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{[]string{"fly"}, exitUsage, `unknown verb "fly"`},
 		{[]string{"run", "--nonsense"}, exitUsage, "unknown flag: --nonsense; see wellcar run --help"},
-		{[]string{"run", "a", "b"}, exitUsage, "accepts at most 1 arg"},
+		{[]string{"run", "a", "b"}, exitUsage, "2 arguments are not what run takes; write wellcar run [CONFIG]"},
 		{[]string{"run", "--port", "80:0"}, exitUsage, `port "80:0": write HOST:GUEST`},
 		{[]string{"run", "--port", "99999:1"}, exitUsage, "write HOST:GUEST"},
 		{[]string{"run", "--memory", "10"}, exitUsage, "--memory 10: a machine needs 512 MiB at least"},

@@ -75,6 +75,13 @@ func planCommand(a *app) *cobra.Command {
 }
 
 func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	disks, err := parseDisks(o.disks)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
 	contents, err := imageContents(o.image)
 	if err != nil {
 		return withCode(exitUsage, err)
@@ -85,10 +92,6 @@ func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
 	}
 	if s.cloud != nil {
 		return a.show.cloudPlan(s)
-	}
-	disks, err := parseDisks(o.disks)
-	if err != nil {
-		return withCode(exitUsage, err)
 	}
 	p, report := preparePlan(ctx, s.config, contents, o, disks)
 	if err := a.show.problems(name, report); err != nil {
@@ -155,7 +158,7 @@ func imageContents(name string) (*preview.Image, error) {
 		return nil, nil // there is no built image
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading what is in image %s: %w", name, err)
+		return nil, fmt.Errorf("reading what is in image %s: %w; name an image that lies where wellcar build put it", name, err)
 	}
 	defer f.Close()
 	return preview.ReadImage(f)

@@ -103,7 +103,10 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if check == nil {
 			return nil
 		}
-		return withCode(exitUsage, check(c, args))
+		if check(c, args) == nil {
+			return nil
+		}
+		return withCode(exitUsage, fmt.Errorf("%d arguments are not what %s takes; write %s", len(args), c.Name(), c.UseLine()))
 	}
 }
 

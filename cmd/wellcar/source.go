@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -13,6 +14,7 @@ import (
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/butane"
 	"wellcar.dev/internal/provision/clc"
+	"wellcar.dev/internal/provision/platform"
 	"wellcar.dev/internal/provision/preview"
 )
 
@@ -29,6 +31,16 @@ func (o *sourceFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.filesDir, "files-dir", "", "folder of the files that the config embeds (default: the config's own)")
 	f.StringVar(&o.image, "image", "", "disk image that the machine boots, to know its files and units (default: the built one)")
 	f.StringVar(&o.platform, "platform", "", "where the machine runs, for {PRIVATE_IPV4} and the like in Container Linux Configs")
+}
+
+// check refuses what cannot be meant.
+func (o *sourceFlags) check() error {
+	known := append(platform.IDs(), clc.Platforms()...)
+	slices.Sort(known)
+	if known = slices.Compact(known); o.platform != "" && !slices.Contains(known, o.platform) {
+		return withCode(exitUsage, fmt.Errorf("--platform %s: there is no such platform; known are %s", o.platform, strings.Join(known, ", ")))
+	}
+	return nil
 }
 
 // source is a user's text: a config of Ignition in any of its languages, or
@@ -99,8 +111,6 @@ func clcPlatform(id string) string {
 		return "openstack-metadata"
 	case "cloudstack":
 		return "cloudstack-configdrive"
-	case "vagrant":
-		return "vagrant-virtualbox"
 	case "qemu", "metal":
 		return ""
 	}
