@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,6 +60,7 @@ func releaseCommand(a *app) *cobra.Command {
 	f.Var(&o.date, "date", "date of the release, `YYYY-MM-DD` (default: SOURCE_DATE_EPOCH, or the date of the lock)")
 	f.IntVar(&o.validDays, "valid-days", 180, "days until machines refuse the manifest")
 	f.BoolVar(&o.in.Fast, "fast", false, "make larger payloads in less time, for tries")
+	f.BoolVar(&o.in.Update, "update-only", false, "make only what machines update from: payloads and manifest, no image and no records")
 	f.BoolVar(&o.in.Package, "package", false, "make "+release.PackageFile+" too, for servers that know one file for each version")
 	f.BoolVar(&o.in.CrAU, "crau", false, "make "+crau.File+" and "+publish.MigrateFile+" too, which move machines with Flatcar or CoreOS")
 	c.MarkFlagRequired("out")
@@ -82,6 +84,9 @@ func releaseCommand(a *app) *cobra.Command {
 
 // complete turns the flags into an input.
 func (o *releaseOptions) complete() (err error) {
+	if o.in.Update && (o.in.CrAU || o.in.Package) {
+		return withCode(exitUsage, errors.New("--update-only leaves out what --crau and --package make; give one or the other"))
+	}
 	o.in.Build = buildFolder([]string{o.in.Build}, 0, "")
 	for i := range o.in.From {
 		o.in.From[i] = buildFolder(o.in.From, i, "")
