@@ -58,13 +58,16 @@ const (
 	GUIDUsrB = "e03dd35c-7c2d-4a47-b3fe-27f15780a57c"
 )
 
+// BIOSBootLabel is the label of the partition for GRUB's core image.
+const BIOSBootLabel = "BIOS-BOOT"
+
 const mib = 1 << 20
 
 // Partitions is the table of a new disk, in the order of the disk.
 func Partitions() []Partition {
 	return []Partition{
 		{ESP, "EFI-SYSTEM", TypeESP, "", 1024 * mib},
-		{BIOSBoot, "BIOS-BOOT", TypeBIOSBoot, "", 2 * mib},
+		{BIOSBoot, BIOSBootLabel, TypeBIOSBoot, "", 2 * mib},
 		{UsrA, "USR-A", TypeUsr, GUIDUsrA, 2048 * mib},
 		{UsrB, "USR-B", TypeUsr, GUIDUsrB, 2048 * mib},
 		{OEM, "OEM", TypeData, "", 1024 * mib},
@@ -98,9 +101,11 @@ const (
 	GrubEnvSize   = 4096 // bytes of each
 )
 
-// GrubDir is where /usr keeps what GRUB is installed from: boot.img, core.img
-// and grub.cfg.
+// GrubDir is where /usr keeps what GRUB is installed from, GrubFiles.
 const GrubDir = "usr/lib/wellcar/grub"
+
+// GrubFiles are the boot code, the core image and the configuration.
+var GrubFiles = [3]string{"boot.img", "core.img", "grub.cfg"}
 
 // AddonGlob matches the files on the EFI system partition whose words are
 // added to every kernel's command line (systemd-stub(7), "addons").

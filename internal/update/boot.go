@@ -123,16 +123,12 @@ func (b Boot) loaders() (loader.Machine, error) {
 		switch {
 		case d.Name == parts[booted].Disk:
 			m.Disk = d.Path
-		case d.Disk == parts[booted].Disk && d.Partition == layout.BIOSBoot && d.PartName == biosBootLabel:
+		case d.Disk == parts[booted].Disk && d.Partition == layout.BIOSBoot && d.PartName == layout.BIOSBootLabel:
 			m.BIOSBoot = d
 		}
 	}
 	return m, err
 }
-
-// biosBootLabel is that of the partition for GRUB, which has the same number on
-// disks of others.
-const biosBootLabel = "BIOS-BOOT"
 
 // State reads everything that decides about the next start.
 func (b Boot) State() (slot.State, error) {

@@ -113,3 +113,25 @@ func TestLoadersFollow(t *testing.T) {
 	b.attempt(s, states)
 	b.grubIs("1.1.1")
 }
+
+// TestLoadersLeaveTheOldSystem lets the core image of a system that ran before
+// stay until an update retires that.
+func TestLoadersLeaveTheOldSystem(t *testing.T) {
+	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
+	p := newPublisher(t)
+	w := newWorld(t, p.publish(t, two))
+	b := grubBox(t, one, p.trust)
+	b.follow(w)
+	write(t, b.root, "boot/EFI/wellcar/takeover.json", []byte(`{"version":"1.0.0","stage":"kept","bios":true}`))
+	b.carries("1.0.1")
+	s, states := b.service()
+	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" {
+		t.Fatalf("%v; %s", seen, s.LastError())
+	}
+	b.grubIs("1.0.0")
+	b.start("boot-2", one, two)
+	b.carries("1.1.0")
+	s, states = b.service()
+	b.attempt(s, states)
+	b.grubIs("1.1.0")
+}

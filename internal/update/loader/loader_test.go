@@ -28,14 +28,14 @@ var le = binary.LittleEndian
 
 // release makes what a release has of GRUB: a core image of a size, and all of
 // it filled with one letter.
-func release(letter byte, sectors int) parts {
-	p := parts{boot: bytes.Repeat([]byte{letter}, 512), core: bytes.Repeat([]byte{letter}, sectors*512-9), config: bytes.Repeat([]byte{letter}, 3000+int(letter))}
-	p.boot[0x64], p.boot[510], p.boot[511] = 0xff, 0x55, 0xaa
-	list := p.core[500:512]
+func release(letter byte, sectors int) GRUB {
+	p := GRUB{Boot: bytes.Repeat([]byte{letter}, 512), Core: bytes.Repeat([]byte{letter}, sectors*512-9), Config: bytes.Repeat([]byte{letter}, 3000+int(letter))}
+	p.Boot[0x64], p.Boot[510], p.Boot[511] = 0xff, 0x55, 0xaa
+	list := p.Core[500:512]
 	le.PutUint64(list, 1)
 	le.PutUint16(list[8:], uint16(sectors-1))
 	le.PutUint16(list[10:], 0x820)
-	clear(p.core[488:500])
+	clear(p.Core[488:500])
 	return p
 }
 
@@ -43,7 +43,7 @@ func release(letter byte, sectors int) parts {
 type box struct {
 	*testing.T
 	Machine
-	releases []parts
+	releases []GRUB
 	log      []string
 }
 
@@ -58,7 +58,7 @@ func put(t *testing.T, name string, data []byte) {
 }
 
 // newBox has the first release on its disk and the last one in /usr.
-func newBox(t *testing.T, releases ...parts) *box {
+func newBox(t *testing.T, releases ...GRUB) *box {
 	root := t.TempDir()
 	b := &box{T: t, releases: releases, Machine: Machine{Root: root, ESP: filepath.Join(root, "boot"), Disk: "/dev/vda",
 		BIOSBoot: blockdev.Device{Path: "/dev/vda2", Start: firstSector * 512, Size: space}}}
@@ -73,14 +73,14 @@ func newBox(t *testing.T, releases ...parts) *box {
 	copy(core, at.core)
 	put(t, filepath.Join(root, "dev/vda"), disk)
 	put(t, filepath.Join(root, "dev/vda2"), core)
-	put(t, filepath.Join(b.ESP, layout.GrubConfig), releases[0].config)
+	put(t, filepath.Join(b.ESP, layout.GrubConfig), releases[0].Config)
 	b.run(releases[len(releases)-1])
 	return b
 }
 
 // run makes a release the one in /usr.
-func (b *box) run(p parts) {
-	for name, data := range map[string][]byte{"boot.img": p.boot, "core.img": p.core, "grub.cfg": p.config} {
+func (b *box) run(p GRUB) {
+	for name, data := range map[string][]byte{"boot.img": p.Boot, "core.img": p.Core, "grub.cfg": p.Config} {
 		put(b.T, filepath.Join(b.Root, layout.GrubDir, name), data)
 	}
 }
@@ -115,12 +115,12 @@ func (b *box) starts() string {
 			b.Fatal(err)
 		}
 		if bytes.Equal(f.code, disk[:grub.CodeSize]) && bytes.HasPrefix(core[offset:], f.core) {
-			out = string(p.core[0])
+			out = string(p.Core[0])
 		}
 	}
 	for _, p := range b.releases {
-		if bytes.Equal(p.config, config) {
-			out += string(p.config[0])
+		if bytes.Equal(p.Config, config) {
+			out += string(p.Config[0])
 		}
 	}
 	if len(out) != 2 {
@@ -153,7 +153,7 @@ func TestRenew(t *testing.T) {
 	b.renew("[GRUB] bb1 cb0 cc0")
 	b.run(b.releases[0])
 	b.renew("[GRUB] cc0 ac1 aa1")
-	put(t, filepath.Join(b.ESP, layout.GrubConfig), b.releases[1].config)
+	put(t, filepath.Join(b.ESP, layout.GrubConfig), b.releases[1].Config)
 	b.renew("[GRUB] aa1")
 }
 
@@ -222,7 +222,7 @@ func TestStays(t *testing.T) {
 		"too long an old": {func(b *box) { b.old(release('b', 65)) }, "the core image that starts has 33280 bytes, more than half"},
 		"other boot code": {func(b *box) { b.boot(bytes.Repeat([]byte{7}, grub.CodeSize)) }, "the boot code is of somebody else"},
 		"no partition":    {func(b *box) { b.BIOSBoot = blockdev.Device{} }, "the disk has no BIOS boot partition"},
-		"no core image":   {func(b *box) { b.run(parts{}) }, "it was not made for i386-pc"},
+		"no core image":   {func(b *box) { b.run(GRUB{}) }, "it was not made for i386-pc"},
 		"not for a BIOS":  {func(b *box) { os.RemoveAll(filepath.Join(b.ESP, "wellcar")) }, ""},
 		"without GRUB":    {func(b *box) { os.RemoveAll(filepath.Join(b.Root, layout.GrubDir)) }, ""},
 	} {
@@ -251,7 +251,7 @@ func (b *box) boot(code []byte) {
 }
 
 // old puts a core image into the first half, and beyond.
-func (b *box) old(p parts) {
+func (b *box) old(p GRUB) {
 	b.Helper()
 	f, err := p.at(firstSector)
 	if err == nil {

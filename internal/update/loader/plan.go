@@ -7,14 +7,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"wellcar.dev/internal/format/grub"
+	"wellcar.dev/internal/layout"
 )
 
 const sectorSize = 512
 
-// parts are what GRUB is installed from.
-type parts struct{ boot, core, config []byte }
+// GRUB is what GRUB is installed from.
+type GRUB struct{ Boot, Core, Config []byte }
+
+// ReadGRUB reads it from a folder.
+func ReadGRUB(dir string) (g GRUB, err error) {
+	for i, data := range []*[]byte{&g.Boot, &g.Core, &g.Config} {
+		if *data, err = os.ReadFile(filepath.Join(dir, layout.GrubFiles[i])); err != nil {
+			return g, err
+		}
+	}
+	return g, nil
+}
 
 // disk is what a BIOS starts now.
 type disk struct {
@@ -30,16 +43,16 @@ func (d disk) half() int64 { return d.size / 2 / sectorSize * sectorSize }
 // sector is the sector of the disk for an offset in the partition.
 func (d disk) sector(offset int64) uint64 { return d.first + uint64(offset/sectorSize) }
 
-// flip is a new core image and the boot code that starts it.
-type flip struct {
+// Flip is a new core image and the boot code that starts it.
+type Flip struct {
 	core   []byte
 	offset int64 // in the BIOS boot partition, bytes
 	code   []byte
 }
 
-// plan says what is to be written so that a disk starts GRUB's parts, nil if it
+// plan says what is to be written so that a disk starts this GRUB, nil if it
 // does.
-func plan(p parts, d disk) (*flip, error) {
+func plan(g GRUB, d disk) (*Flip, error) {
 	now, other := int64(0), d.half()
 	switch grub.CoreAt(d.code) {
 	case d.sector(now):
@@ -48,7 +61,7 @@ func plan(p parts, d disk) (*flip, error) {
 	default:
 		return nil, errors.New("sector 0 starts nothing in the BIOS boot partition: the boot code is of somebody else")
 	}
-	here, err := p.at(d.sector(now))
+	here, err := g.at(d.sector(now))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +78,7 @@ func plan(p parts, d disk) (*flip, error) {
 	if n, ok := grub.Length(old, d.sector(now)); ok && now+n > d.half() && now < other {
 		return nil, fmt.Errorf("the core image that starts has %d bytes, more than half of the BIOS boot partition: there is no room beside it", n)
 	}
-	there, err := p.at(d.sector(other))
+	there, err := g.at(d.sector(other))
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +86,11 @@ func plan(p parts, d disk) (*flip, error) {
 	return &there, nil
 }
 
-// at prepares the parts for a sector.
-func (p parts) at(sector uint64) (f flip, err error) {
-	if f.core, err = grub.Core(p.core, sector); err != nil {
+// at prepares it for a sector.
+func (g GRUB) at(sector uint64) (f Flip, err error) {
+	if f.core, err = grub.Core(g.Core, sector); err != nil {
 		return f, err
 	}
-	f.code, err = grub.BootCode(p.boot, sector)
+	f.code, err = grub.BootCode(g.Boot, sector)
 	return f, err
 }

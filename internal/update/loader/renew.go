@@ -50,68 +50,76 @@ func (m Machine) Renew() (renewed []string, err error) {
 }
 
 func (m Machine) grub() (changed bool, err error) {
-	p, err := m.parts()
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // the release or the disk is not for a BIOS
+	if _, err := os.Stat(filepath.Join(m.ESP, layout.GrubConfig)); err != nil {
+		return false, ignoreMissing(err) // the disk is not for a BIOS
 	}
+	g, err := ReadGRUB(filepath.Join(m.Root, layout.GrubDir))
+	if err != nil {
+		return false, ignoreMissing(err) // the release is not for a BIOS
+	}
+	sector, err := m.Sector()
 	if err != nil {
 		return false, err
 	}
-	f, err := m.plan(p)
+	f, err := m.Plan(g, sector[:grub.CodeSize])
 	if err != nil {
 		return false, err
 	}
 	if f != nil {
-		if err := m.flip(*f); err != nil {
+		if err := m.Flip(*f); err != nil {
 			return false, err
 		}
 	}
-	replaced, err := m.replace(layout.GrubConfig, p.config)
+	replaced, err := m.replace(layout.GrubConfig, g.Config)
 	return f != nil || replaced, err
 }
 
-// parts reads what GRUB is installed from. Where the disk or the running
-// release lacks them, the error is fs.ErrNotExist.
-func (m Machine) parts() (p parts, err error) {
-	if _, err := os.Stat(filepath.Join(m.ESP, layout.GrubConfig)); err != nil {
-		return p, err
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	for name, data := range map[string]*[]byte{"boot.img": &p.boot, "core.img": &p.core, "grub.cfg": &p.config} {
-		if *data, err = os.ReadFile(filepath.Join(m.Root, layout.GrubDir, name)); err != nil {
-			return p, err
-		}
-	}
-	return p, nil
+	return err
 }
 
-func (m Machine) plan(p parts) (*flip, error) {
-	if m.BIOSBoot.Path == "" {
-		return nil, errors.New("the disk has no BIOS boot partition")
-	}
-	whole, err := os.Open(filepath.Join(m.Root, m.Disk))
+// Sector reads sector 0.
+func (m Machine) Sector() ([]byte, error) {
+	f, err := os.Open(filepath.Join(m.Root, m.Disk))
 	if err != nil {
 		return nil, err
 	}
-	defer whole.Close()
+	defer f.Close()
+	sector := make([]byte, sectorSize)
+	if _, err := f.ReadAt(sector, 0); err != nil {
+		return nil, fmt.Errorf("reading sector 0 of %s: %w", m.Disk, err)
+	}
+	return sector, nil
+}
+
+// Plan says what is to be written so that a disk with some boot code in sector
+// 0 starts this GRUB, nil if it does. An error is one sentence that says why it
+// cannot. The core image that the boot code starts is not touched.
+func (m Machine) Plan(g GRUB, code []byte) (*Flip, error) {
+	if m.BIOSBoot.Path == "" {
+		return nil, errors.New("the disk has no BIOS boot partition")
+	}
 	space, err := os.Open(filepath.Join(m.Root, m.BIOSBoot.Path))
 	if err != nil {
 		return nil, err
 	}
 	defer space.Close()
-	d := disk{code: make([]byte, grub.CodeSize), first: uint64(m.BIOSBoot.Start / sectorSize), size: m.BIOSBoot.Size, space: space}
-	if _, err := whole.ReadAt(d.code, 0); err != nil {
-		return nil, fmt.Errorf("reading sector 0 of %s: %w", m.Disk, err)
-	}
-	return plan(p, d)
+	return plan(g, disk{code: code, first: uint64(m.BIOSBoot.Start / sectorSize), size: m.BIOSBoot.Size, space: space})
 }
 
-// flip writes the core image and, once it is there, the boot code.
-func (m Machine) flip(f flip) error {
+// Flip writes the core image and, once it is there, the boot code.
+func (m Machine) Flip(f Flip) error {
 	if err := m.write(m.BIOSBoot.Path, f.core, f.offset); err != nil {
 		return err
 	}
-	return m.write(m.Disk, f.code, 0)
+	return m.SetCode(f.code)
 }
+
+// SetCode puts boot code into sector 0.
+func (m Machine) SetCode(code []byte) error { return m.write(m.Disk, code, 0) }
 
 func (m Machine) write(device string, data []byte, offset int64) error {
 	write := m.Write
