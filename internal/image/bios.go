@@ -28,7 +28,7 @@ var grubPrefix = fmt.Sprintf("(,gpt%d)/%s", layout.ESP, path.Dir(layout.GrubConf
 // from a disk. ext2 and btrfs read the OEM partition, of which machines that
 // come from elsewhere have either.
 var grubModules = []string{
-	"biosdisk", "part_gpt", "fat", "ext2", "btrfs", "normal", "configfile", "linux", "loopback", "loadenv", "regexp", "test", "echo", "true",
+	"biosdisk", "part_gpt", "fat", "ext2", "btrfs", "normal", "configfile", "linux", "chain", "loopback", "loadenv", "regexp", "test", "echo", "true",
 	"search", "search_label", "serial", "terminal", "smbios", "minicmd", "sleep", "reboot", "halt", "cat", "ls",
 }
 
