@@ -13,6 +13,7 @@ import (
 // Facts are what is found on the old system.
 type Facts struct {
 	UEFI, SecureBoot bool
+	GRUB             error  // why a BIOS cannot start ours, if it started this machine
 	Device           string // the slot's partition
 	Partition        int    // its number
 	DeviceSize       int64  // bytes
@@ -38,7 +39,7 @@ func (f Facts) Check(t release.Takeover) error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	fault(!f.UEFI, "the machine was started by BIOS, and this payload moves machines with UEFI only: install anew, or switch the machine to UEFI first")
+	fault(f.GRUB != nil, "the machine was started by BIOS, and GRUB has no place: %v: install anew, or switch the machine to UEFI first", f.GRUB)
 	fault(f.SecureBoot, "Secure Boot is on, and the firmware does not know the signature of the new loader: switch Secure Boot off first")
 	fault(f.Partition != layout.UsrA && f.Partition != layout.UsrB, "%s is partition %d, not USR-A (3) or USR-B (4)", f.Device, f.Partition)
 	fault(f.DeviceSize < t.UsrSize+t.TreeSize, "the new /usr needs %d bytes, %s has %d: install anew", t.UsrSize+t.TreeSize, f.Device, f.DeviceSize)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,23 +45,39 @@ func Convert(m Machine) error {
 	if err := c.Check(c.record); err != nil {
 		return fmt.Errorf("%s does not fit this machine; it goes on as it is:\n%w", c.record.Version, err)
 	}
-	for _, step := range []struct {
-		what string
-		do   func() error
-	}{
-		{"adding an entry to the firmware", c.addEntry},
-		{"completing /usr", c.complete},
-		{"verifying /usr", c.verify},
-		{"keeping the old loader away from the new slot", c.hideSlot},
-		{"putting loader and kernel on the EFI system partition", c.place},
-		{"choosing the new system for the next start", c.choose},
-	} {
+	for _, step := range c.steps() {
 		m.Logf("%s", step.what)
 		if err := step.do(); err != nil {
 			return fmt.Errorf("moving to %s: %s: %w", c.record.Version, step.what, err)
 		}
 	}
 	return nil
+}
+
+// step is one of a conversion.
+type step struct {
+	what string
+	do   func() error
+}
+
+// steps are all of them in their order: only the last makes the new system start.
+func (c *conversion) steps() []step {
+	before, after := c.uefiSteps()
+	if !c.UEFI {
+		before, after = c.biosSteps()
+	}
+	return slices.Concat(before, []step{
+		{"completing /usr", c.complete},
+		{"verifying /usr", c.verify},
+		{"keeping the old loader away from the new slot", c.hideSlot},
+	}, after)
+}
+
+func (c *conversion) uefiSteps() (before, after []step) {
+	return []step{{"adding an entry to the firmware", c.addEntry}}, []step{
+		{"putting loader and kernel on the EFI system partition", c.placeLoader},
+		{"choosing the new system for the next start", c.choose},
+	}
 }
 
 // addEntry makes a boot entry that the firmware's order does not hold, or
@@ -75,7 +92,7 @@ func (c *conversion) addEntry() error {
 		return fmt.Errorf("partition %d is not in the table of %s", c.esp.Partition, c.esp.Disk)
 	}
 	o := loadoption.Option{Description: entryName, Partition: uint32(esp.Number), Start: esp.First, Size: esp.Sectors(), GUID: esp.GUID.OnDisk(),
-		File: `\` + strings.ReplaceAll(loader, "/", `\`)}
+		File: `\` + strings.ReplaceAll(ourLoader, "/", `\`)}
 	if c.entry, err = c.freeEntry(); err != nil {
 		return err
 	}
@@ -164,9 +181,19 @@ func (c *conversion) hideSlot() error {
 	return errors.Join(err, f.Close())
 }
 
+// placeLoader puts systemd-boot and the kernel on the EFI system partition.
+func (c *conversion) placeLoader() error {
+	data, err := os.ReadFile(filepath.Join(c.Files, release.TakeoverLoader))
+	if err != nil {
+		return err
+	}
+	name := slot.Name{Version: c.record.Version, Counted: true, Left: slot.Tries}
+	return c.place(map[string][]byte{ourLoader: data}, state{Version: c.record.Version, Stage: onTrial, Entry: c.entry}, name)
+}
+
 // place puts our files on the EFI system partition. The kernel is there
 // already, under the name of one of the old system's.
-func (c *conversion) place() error {
+func (c *conversion) place(files map[string][]byte, s state, kernel slot.Name) error {
 	for _, d := range []string{dir, slot.Dir} {
 		if err := os.MkdirAll(filepath.Join(c.boot, d), 0o755); err != nil {
 			return err
@@ -175,18 +202,18 @@ func (c *conversion) place() error {
 	if err := c.removeOthers(); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(filepath.Join(c.Files, release.TakeoverLoader))
-	if err != nil {
+	for name, data := range files {
+		if err := os.MkdirAll(filepath.Join(c.boot, filepath.Dir(name)), 0o755); err != nil {
+			return err
+		}
+		if err := volume.Replace(filepath.Join(c.boot, name), data); err != nil {
+			return err
+		}
+	}
+	if err := s.save(c.boot); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(c.boot, loader), data); err != nil {
-		return err
-	}
-	if err := (state{Version: c.record.Version, Stage: onTrial, Entry: c.entry}).save(c.boot); err != nil {
-		return err
-	}
-	name := slot.Name{Version: c.record.Version, Counted: true, Left: slot.Tries}
-	if err := os.Rename(c.Kernel, filepath.Join(c.boot, slot.Dir, name.File())); err != nil {
+	if err := os.Rename(c.Kernel, filepath.Join(c.boot, slot.Dir, kernel.File())); err != nil {
 		return err
 	}
 	return volume.Sync(c.boot)

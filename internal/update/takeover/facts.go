@@ -16,6 +16,7 @@ import (
 
 	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/layout"
+	"wellcar.dev/internal/release"
 	"wellcar.dev/internal/sys/blockdev"
 	"wellcar.dev/internal/sys/efivar"
 	"wellcar.dev/internal/sys/volume"
@@ -29,7 +30,10 @@ type Machine struct {
 	Files  string // folder with the payload's own files
 	Vars   efivar.Vars
 	Free   func(dir string) (int64, error) // nil: asks the file system
-	Logf   func(format string, args ...any)
+	// Write is how a device is written where a BIOS starts it; nil:
+	// blockdev.WriteBack.
+	Write func(device string, data []byte, offset int64) error
+	Logf  func(format string, args ...any)
 }
 
 // found is what Facts are read from, with what the steps need beside.
@@ -37,6 +41,7 @@ type found struct {
 	Facts
 	slot, esp blockdev.Device
 	boot      string // where the EFI system partition is mounted
+	bios      bios
 }
 
 // look reads the facts. It changes nothing.
@@ -59,7 +64,11 @@ func (m Machine) look() (f found, err error) {
 	if f.ESPFree, err = free(f.boot); err != nil {
 		return f, err
 	}
-	if info, err := os.Stat(filepath.Join(m.Files, "systemd-bootx64.efi")); err == nil {
+	if !f.UEFI {
+		f.bios, f.GRUB = m.lookBIOS(f)
+		return f, nil
+	}
+	if info, err := os.Stat(filepath.Join(m.Files, release.TakeoverLoader)); err == nil {
 		f.LoaderSize = info.Size()
 	}
 	f.OldLoaderSize, err = folderSize(filepath.Join(f.boot, bootDir))
@@ -91,8 +100,12 @@ func (m Machine) devices(f *found) error {
 		}
 	}
 	for _, d := range all {
-		if f.slot.Disk != "" && d.Disk == f.slot.Disk && d.Partition == layout.ESP && d.PartName == "EFI-SYSTEM" {
+		switch {
+		case f.slot.Disk == "" || d.Disk != f.slot.Disk:
+		case d.Partition == layout.ESP && d.PartName == "EFI-SYSTEM":
 			f.esp, f.ESP = d, d.Path
+		case d.Partition == layout.BIOSBoot && d.PartName == layout.BIOSBootLabel:
+			f.bios.partition = d
 		}
 	}
 	f.ESPMounted, f.RootType = mountedOn(string(mounts), f.boot, all), rootType(string(mounts))

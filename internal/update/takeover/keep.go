@@ -28,6 +28,7 @@ type state struct {
 	Version string `json:"version"`
 	Stage   stage  `json:"stage"`
 	Entry   string `json:"entry"` // name of the firmware's variable
+	BIOS    bool   `json:"bios,omitempty"`
 }
 
 func (s state) save(boot string) error {
@@ -35,7 +36,7 @@ func (s state) save(boot string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(boot, stateFile), append(data, '\n'))
+	return volume.Replace(filepath.Join(boot, stateFile), append(data, '\n'))
 }
 
 func load(boot string) (s state, ok bool) {
@@ -44,23 +45,6 @@ func load(boot string) (s state, ok bool) {
 		return state{}, false
 	}
 	return s, true
-}
-
-// writeFile replaces a file of the EFI system partition.
-func writeFile(name string, data []byte) error {
-	temporary := name + ".new"
-	f, err := os.Create(temporary)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(temporary)
-		return err
-	}
-	return os.Rename(temporary, name)
 }
 
 // Boot is a mounted EFI system partition and the firmware's variables, on the
@@ -91,8 +75,10 @@ func (b Boot) Keep() error {
 	if !ok || s.Stage != onTrial {
 		return nil
 	}
-	if err := b.keep(); err != nil {
-		return fmt.Errorf("making the new loader the default: %w", err)
+	if !s.BIOS { // there it is since sector 0 starts it
+		if err := b.keep(); err != nil {
+			return fmt.Errorf("making the new loader the default: %w", err)
+		}
 	}
 	s.Stage = kept
 	if err := s.save(b.Dir); err != nil {
@@ -107,7 +93,7 @@ func (b Boot) Keep() error {
 func (b Boot) keep() error {
 	path := func(name string) string { return filepath.Join(b.Dir, name) }
 	def := filepath.Join(path(bootDir), bootFile)
-	if !sameContent(def, path(loader)) { // it is, after a cut
+	if !sameContent(def, path(ourLoader)) { // it is, after a cut
 		if err := b.setAside(); err != nil {
 			return err
 		}
@@ -119,21 +105,21 @@ func (b Boot) keep() error {
 		if err := os.MkdirAll(filepath.Dir(path(name)), 0o755); err != nil {
 			return err
 		}
-		if err := writeFile(path(name), []byte(text)); err != nil {
+		if err := volume.Replace(path(name), []byte(text)); err != nil {
 			return err
 		}
 	}
 	if err := volume.Sync(b.Dir); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(path(loader))
+	data, err := os.ReadFile(path(ourLoader))
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(path(bootDir), 0o755); err != nil {
 		return err
 	}
-	if err := writeFile(def, data); err != nil {
+	if err := volume.Replace(def, data); err != nil {
 		return err
 	}
 	return volume.Sync(b.Dir)
@@ -157,7 +143,7 @@ func (b Boot) setAside() error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(to, e.Name()), data); err != nil {
+		if err := volume.Replace(filepath.Join(to, e.Name()), data); err != nil {
 			return err
 		}
 	}
@@ -166,7 +152,7 @@ func (b Boot) setAside() error {
 
 // doomed is what only the old system needs.
 func (b Boot) doomed() (out []string) {
-	for _, name := range append([]string{entryFile, before, loader}, oldKernels...) {
+	for _, name := range append([]string{entryFile, before, ourLoader, beforeSector}, oldKernels...) {
 		out = append(out, filepath.Join(b.Dir, name))
 	}
 	return append(out, filepath.Join(b.Dir, stateFile)) // last: it says that there is something to do
@@ -214,7 +200,8 @@ const defaultOld = "default " + OldEntry + "\n"
 // OldFirst says that the loader starts the old system.
 func (b Boot) OldFirst() bool {
 	text, err := os.ReadFile(filepath.Join(b.Dir, confFile))
-	return err == nil && strings.Contains(string(text), defaultOld) && b.startsOld()
+	chosen := err == nil && strings.Contains(string(text), defaultOld)
+	return (chosen || exists(filepath.Join(b.Dir, beforeFirst))) && b.startsOld()
 }
 
 // startsOld says that our loader has an entry for the old system.
@@ -232,12 +219,31 @@ func (b Boot) ChooseOld(old bool) error {
 	default:
 		return nil
 	}
+	choose := b.chooseByLoader
+	if s, _ := load(b.Dir); s.BIOS {
+		choose = b.chooseByGRUB
+	}
+	if err := choose(old); err != nil {
+		return fmt.Errorf("choosing what starts next: %w", err)
+	}
+	return volume.Sync(b.Dir)
+}
+
+func (b Boot) chooseByLoader(old bool) error {
 	text := "timeout 0\n"
 	if old {
 		text += defaultOld
 	}
-	if err := writeFile(filepath.Join(b.Dir, confFile), []byte(text)); err != nil {
-		return fmt.Errorf("choosing what starts next: %w", err)
+	return volume.Replace(filepath.Join(b.Dir, confFile), []byte(text))
+}
+
+func (b Boot) chooseByGRUB(old bool) error {
+	name := filepath.Join(b.Dir, beforeFirst)
+	if old {
+		return volume.Replace(name, nil)
 	}
-	return volume.Sync(b.Dir)
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

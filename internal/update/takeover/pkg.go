@@ -22,19 +22,32 @@
 // So the old system starts by itself until the new one is good, and by hand
 // until it is overwritten. Each step may be cut at any point and done again.
 //
-// Limits: UEFI only, without Secure Boot; amd64. Nothing on ROOT is changed.
+// Where a BIOS starts the machine, the firmware has no variables. There GRUB's
+// core image goes into the second half of the BIOS boot partition, behind that
+// of the old system, and the last write of Convert makes sector 0 start it. Our
+// grub.cfg counts the one start that the new system has, and then starts the
+// old one by its own boot code, of which a file has a copy. Keep has only to
+// note that this stays so.
+//
+// Limits: UEFI without Secure Boot, or BIOS; amd64. Nothing on ROOT is changed.
 package takeover
 
 // Places on the EFI system partition, below its root.
 const (
 	dir       = "EFI/wellcar"
-	loader    = dir + "/systemd-bootx64.efi"
+	ourLoader = dir + "/systemd-bootx64.efi"
 	before    = dir + "/before" // the old loader, set aside
 	stateFile = dir + "/takeover.json"
 	bootDir   = "EFI/boot" // FAT does not tell cases apart
 	bootFile  = "bootx64.efi"
 	entryFile = "loader/entries/" + OldEntry
 	confFile  = "loader/loader.conf"
+)
+
+// Where a BIOS starts the machine, beside grub.cfg, which knows both.
+const (
+	beforeSector = "wellcar/before.sector" // sector 0 as it was
+	beforeFirst  = "wellcar/before.first"  // there: the old system comes first
 )
 
 // OldEntry is the name of the boot entry of the old system.

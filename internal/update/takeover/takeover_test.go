@@ -27,6 +27,8 @@ type old struct {
 	Machine
 	boot  string
 	image []byte // of /usr with its tree, as it has to come out
+	// Where a BIOS starts the machine:
+	kernel, oldCore []byte
 }
 
 func put(t *testing.T, name string, data []byte) {
@@ -119,7 +121,7 @@ func (o *old) disk(root string) {
 	}
 	about(filepath.Join(root, "sys/devices/vda"), "MAJOR=254\nMINOR=0\nDEVNAME=vda\nDEVTYPE=disk\n", sectors)
 	link("vda", "vda")
-	for i, p := range []layout.Partition{{Number: 1, Label: "EFI-SYSTEM", Type: layout.TypeESP}, {Number: 3, Label: "USR-A", Type: layout.TypeUsr}, {Number: 4, Label: "USR-B", Type: layout.TypeUsr}} {
+	for i, p := range []layout.Partition{{Number: 1, Label: "EFI-SYSTEM", Type: layout.TypeESP}, {Number: 2, Label: "BIOS-BOOT", Type: layout.TypeBIOSBoot}, {Number: 3, Label: "USR-A", Type: layout.TypeUsr}, {Number: 4, Label: "USR-B", Type: layout.TypeUsr}} {
 		first := uint64(4096 * (i + 1))
 		table.Partitions = append(table.Partitions, gpt.Partition{Number: p.Number, Type: gpt.MustGUID(p.Type), GUID: gpt.MustGUID(fmt.Sprintf("11111111-1111-1111-1111-11111111110%d", i)),
 			Name: p.Label, First: first, Last: first + 4095, Attributes: gpt.WithSlot(0, gpt.SlotState{Priority: 1, Successful: true})})
@@ -267,7 +269,7 @@ func TestRefused(t *testing.T) {
 		change func(o *old)
 		want   string
 	}{
-		"BIOS":         {func(o *old) { os.RemoveAll(filepath.Join(o.Root, "sys/firmware")) }, "started by BIOS"},
+		"no GRUB":      {func(o *old) { os.RemoveAll(filepath.Join(o.Root, "sys/firmware")) }, "started by BIOS, and GRUB has no place: the payload lacks it"},
 		"Secure Boot":  {func(o *old) { o.Vars.Set("SecureBoot", []byte{1}) }, "Secure Boot is on"},
 		"full":         {func(o *old) { o.Free = func(string) (int64, error) { return 1 << 20, nil } }, "EFI system partition needs"},
 		"other kernel": {func(o *old) { put(o.T, o.Kernel, []byte("OLD")) }, "not the one that belongs to 1.2.3"},
