@@ -1,6 +1,7 @@
 package vm_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -14,9 +15,12 @@ import (
 	"wellcar.dev/internal/format/fat"
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/format/gpt"
+	"wellcar.dev/internal/format/grub"
 	"wellcar.dev/internal/image/publish"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/qemu"
+	"wellcar.dev/internal/slot"
+	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
 // oldSizes are the partitions of a disk that Flatcar was installed on before
@@ -35,7 +39,7 @@ func (p part) WriteAt(b []byte, off int64) (int, error) { return p.File.WriteAt(
 // oldDisk lays out a disk as Flatcar does, with an old image of ours in its
 // first slot, which the default loader starts, and a payload applied to the
 // other as update_engine does.
-func (r *rig) oldDisk(first built, releaseDir, keys string) string {
+func (r *rig) oldDisk(firmware qemu.Firmware, first built, releaseDir, keys string) string {
 	r.Helper()
 	f, err := os.Create(filepath.Join(r.TempDir(), "old.img"))
 	r.must(err)
@@ -73,12 +77,59 @@ func (r *rig) oldDisk(first built, releaseDir, keys string) string {
 	r.must(err)
 	uki, err := io.ReadAll(io.NewSectionReader(first.UKI, 0, first.Release.UKISize))
 	r.must(err)
+	files := map[string][]byte{"flatcar/vmlinuz-b": kernel, "flatcar/first_boot": nil}
+	if firmware == qemu.BIOS {
+		files["flatcar/vmlinuz-a"], files["flatcar/grub/grub.cfg"] = uki, r.oldMenu(uki)
+		r.oldGRUB(f, places[layout.BIOSBoot])
+	} else {
+		files["EFI/boot/bootx64.efi"], files["flatcar/vmlinuz-a"] = uki, make([]byte, 50<<20)
+	}
 	tree := fstree.New()
-	for name, data := range map[string][]byte{"EFI/boot/bootx64.efi": uki, "flatcar/vmlinuz-a": make([]byte, 50<<20), "flatcar/vmlinuz-b": kernel, "flatcar/first_boot": nil} {
+	for name, data := range files {
 		r.must(tree.Put(fstree.Node{Path: name, Kind: fstree.File, Mode: 0o644, Blob: fstree.BytesBlob(data)}))
 	}
 	r.must(fat.Write(places[layout.ESP], 128<<20, fat.Options{Label: "EFI-SYSTEM", VolumeID: 1}, tree))
 	return f.Name()
+}
+
+// oldGRUB installs a GRUB as Flatcar has it: its core image at the beginning of
+// the BIOS boot partition, its configuration in flatcar/grub.
+func (r *rig) oldGRUB(disk *os.File, space part) {
+	r.Helper()
+	modules, image := tooltest.Path(r, "usr/lib/grub/i386-pc"), filepath.Join(r.TempDir(), "core.img")
+	out, err := tooltest.Command(r, "grub-mkimage", "-d", modules, "-O", "i386-pc", "-p", fmt.Sprintf("(,gpt%d)/flatcar/grub", layout.ESP), "-o", image,
+		"biosdisk", "part_gpt", "fat", "normal", "configfile", "linux", "loopback", "echo", "serial", "terminal").CombinedOutput()
+	if err != nil {
+		r.Fatalf("%v\n%s", err, out)
+	}
+	data, err := os.ReadFile(image)
+	r.must(err)
+	core, err := grub.Core(data, uint64(space.at/512))
+	r.must(err)
+	boot, err := os.ReadFile(filepath.Join(modules, "boot.img"))
+	r.must(err)
+	code, err := grub.BootCode(boot, uint64(space.at/512))
+	r.must(err)
+	_, err = space.WriteAt(core, 0)
+	r.must(err)
+	_, err = disk.WriteAt(code, 0)
+	r.must(err)
+}
+
+// oldMenu is the configuration of that GRUB: it starts a kernel out of a file.
+func (r *rig) oldMenu(uki []byte) []byte {
+	r.Helper()
+	name, _ := slot.ParseName("wellcar-0.efi")
+	e, err := slot.ReadEntry(name, bytes.NewReader(uki))
+	r.must(err)
+	return fmt.Appendf(nil, `serial --unit=0 --speed=115200
+terminal_output console serial
+echo "the old GRUB on $root"
+loopback uki ($root)/flatcar/vmlinuz-a
+linux (uki)%s %s %s
+initrd (uki)%s
+boot
+`, e.Linux, e.Words, e.Console, e.Initrd)
 }
 
 // migrant is the config of a machine whose application works or does not work
@@ -88,11 +139,11 @@ func (r *rig) migrant(broken string) []byte {
 }
 
 // TestTakeover moves a machine that has Flatcar's layout and another loader,
-// by a payload that update_engine would apply: once to a system that proves
-// itself and once to one that does not.
+// by a payload that update_engine would apply, started by UEFI and by BIOS: once
+// to a system that proves itself and once to one that does not.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
-	r := newRigFor(t, updateLimit)
+	r := newRigFor(t, 2*updateLimit) // four machines
 	keys := t.TempDir()
 	_, _, err := publish.CreateKeys(keys, publish.KeyOptions{From: time.Now().AddDate(0, 0, -1), To: time.Now().AddDate(1, 0, 0), Random: rand.Reader})
 	r.must(err)
@@ -101,12 +152,14 @@ func TestTakeover(t *testing.T) {
 	dir := t.TempDir()
 	r.must(publish.Takeover(r.ctx, publish.Input{Build: r.buildVersion("0.2.0"), Keys: k, Date: time.Now(), Fast: true}, dir))
 	first := r.openBuilt(filepath.Dir(r.image))
-	t.Run("good", func(t *testing.T) {
-		r.in(t).moved(first, dir, keys)
-	})
-	t.Run("bad", func(t *testing.T) {
-		r.in(t).cameBack(first, dir, keys)
-	})
+	for _, firmware := range []qemu.Firmware{qemu.UEFI, qemu.BIOS} {
+		t.Run("good/"+string(firmware), func(t *testing.T) {
+			r.in(t).moved(firmware, first, dir, keys)
+		})
+		t.Run("bad/"+string(firmware), func(t *testing.T) {
+			r.in(t).cameBack(firmware, first, dir, keys)
+		})
+	}
 }
 
 // postinst is what update_engine does after it wrote a payload.
@@ -118,24 +171,37 @@ var postinst = []check{
 
 // toMove is a machine whose next reboot starts the new system, on which the
 // application works unless it is the broken version.
-func (r *rig) toMove(first built, dir, keys, broken string) (*qemu.VM, *qemu.Client) {
+func (r *rig) toMove(firmware qemu.Firmware, first built, dir, keys, broken string) (*qemu.VM, *qemu.Client) {
 	r.Helper()
-	vm := r.start(qemu.Machine{Image: r.oldDisk(first, dir, keys), Persist: true, FwCfg: map[string][]byte{configName: r.migrant(broken)}})
+	vm := r.start(qemu.Machine{Firmware: firmware, Image: r.oldDisk(firmware, first, dir, keys), Persist: true, FwCfg: map[string][]byte{configName: r.migrant(broken)}})
 	client, err := vm.SSH(r.ctx, "core", r.key, 0)
 	r.must(err)
 	r.overSSH(client, postinst)
 	return vm, client
 }
 
-func (r *rig) moved(first built, dir, keys string) {
-	vm, client := r.toMove(first, dir, keys, "none")
+// ourLoader looks, after the new system has proved itself, at what starts it and
+// at what is kept of the old one.
+var ourLoader = map[qemu.Firmware][]check{
+	qemu.UEFI: {
+		{"our loader is the default", "sudo cmp /boot/EFI/boot/bootx64.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi && sudo ls /boot/EFI/wellcar/before", "bootx64.efi", 0},
+		{"the entry of the old system", "sudo cat /boot/loader/entries/flatcar.conf", `.*efi /EFI/wellcar/before/bootx64.efi`, 0},
+	},
+	qemu.BIOS: {
+		{"the firmware", "ls /sys/firmware/efi", `.*No such file or directory`, 2},
+		{"our GRUB", "sudo cmp /boot/wellcar/grub.cfg /usr/lib/wellcar/grub/grub.cfg && sudo stat -c %s /boot/wellcar/before.sector", "512", 0},
+		{"the boot code", "sudo cmp -n 440 /dev/vda /boot/wellcar/before.sector", `.*differ.*`, 1},
+	},
+}
+
+func (r *rig) moved(firmware qemu.Firmware, first built, dir, keys string) {
+	vm, client := r.toMove(firmware, first, dir, keys, "none")
 	client = r.reboot(vm, client, "0.2.0")
 	r.overSSH(client, []check{
 		{"the new system", ". /etc/os-release; echo $VERSION; rootdev -s /usr; cat /var/lib/app/data", "0.2.0\n/dev/vda4\nyears of work", 0},
 		waitGood("0.2.0"),
-		{"our loader is the default", "sudo cmp /boot/EFI/boot/bootx64.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi && sudo ls /boot/EFI/wellcar/before", "bootx64.efi", 0},
-		{"the entry of the old system", "sudo cat /boot/loader/entries/flatcar.conf", `.*efi /EFI/wellcar/before/bootx64.efi`, 0},
 	})
+	r.overSSH(client, ourLoader[firmware])
 	client = r.reboot(vm, client, "0.2.0")
 	r.overSSH(client, []check{
 		{"it stays", ". /etc/os-release; echo $VERSION", "0.2.0", 0},
@@ -146,12 +212,17 @@ func (r *rig) moved(first built, dir, keys string) {
 	r.overSSH(client, []check{{"the old system", ". /etc/os-release; echo $VERSION; rootdev -s /usr; cat /var/lib/app/data", "0.1.0\n/dev/vda3\nyears of work", 0}})
 }
 
-func (r *rig) cameBack(first built, dir, keys string) {
-	vm, client := r.toMove(first, dir, keys, "0.2.0")
+func (r *rig) cameBack(firmware qemu.Firmware, first built, dir, keys string) {
+	vm, client := r.toMove(firmware, first, dir, keys, "0.2.0")
 	client = r.reboot(vm, client, "0.1.0")
 	r.says(vm, 0, `Welcome to .* 0\.2\.0`) // it was tried
 	r.overSSH(client, []check{
 		{"the old system", ". /etc/os-release; echo $VERSION; rootdev -s /usr; cat /var/lib/app/data", "0.1.0\n/dev/vda3\nyears of work", 0},
-		{"its loader", "sudo cmp /boot/EFI/boot/bootx64.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi", `.*differ.*`, 1},
 	})
+	if firmware == qemu.BIOS {
+		r.says(vm, 0, "wellcar: BIOS starts the system that was here before")
+		r.says(vm, 0, "the old GRUB on hd0,gpt1")
+		return
+	}
+	r.overSSH(client, []check{{"its loader", "sudo cmp /boot/EFI/boot/bootx64.efi /usr/lib/systemd/boot/efi/systemd-bootx64.efi", `.*differ.*`, 1}})
 }

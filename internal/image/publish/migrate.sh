@@ -47,28 +47,61 @@ check_system() {
 }
 
 check_firmware() {
-	vars=$root/sys/firmware/efi/efivars
 	if [ ! -d "$root/sys/firmware/efi" ]; then
-		fault "the machine was started by BIOS; machines with UEFI can be moved, others are to be installed anew"
+		check_bios
 		return
 	fi
+	vars=$root/sys/firmware/efi/efivars
 	grep -Eq " /sys/firmware/efi/efivars efivarfs rw" "$root/proc/mounts" ||
 		fault "the firmware's variables cannot be written: mount -o remount,rw /sys/firmware/efi/efivars"
 	secure=$(od -An -t u1 -j 4 -N 1 "$vars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c" 2>/dev/null | tr -d ' ')
 	if [ "$secure" = 1 ]; then fault "Secure Boot is on: switch it off in the firmware first"; fi
 }
 
-# usr is the partition that runs, other the one to be written.
-check_slots() {
+# A BIOS starts the boot code in sector 0, and that GRUB's core image at the
+# beginning of BIOS-BOOT. The new one goes into its second half.
+check_bios() {
+	[ -n "$usr" ] || return 0
+	bios=${usr%?}2
+	about=$root/sys/class/block/${bios##*/}
+	if ! grep -qs '^PARTNAME=BIOS-BOOT$' "$about/uevent"; then
+		fault "the machine was started by BIOS, and $bios is no BIOS boot partition: install anew"
+		return
+	fi
+	sector=$root$disk
+	if [ -e "$saved" ]; then sector=$saved; fi
+	at=$(od -An -t u8 -j 92 -N 8 "$sector" | tr -d ' ')
+	if [ "$at" != "$(cat "$about/start")" ]; then
+		fault "the machine was started by BIOS, and sector 0 of $disk does not start what is at the beginning of $bios: install anew"
+		return
+	fi
+	core=$(($(od -An -t u2 -j 508 -N 2 "$root$bios") + 1))
+	[ $((core * 2)) -le "$(cat "$about/size")" ] ||
+		fault "the machine was started by BIOS, and GRUB's core image fills more than half of $bios: install anew"
+}
+
+# usr is the partition that runs, other the one to be written, saved the sector
+# 0 of the old system on a disk that a BIOS starts.
+usr='' other='' letter='' disk='' saved=$root/boot/wellcar/before.sector
+find_slots() {
 	usr=$(rootdev -s /usr)
 	case $usr in
 	*3) other=${usr%3}4 letter=b ;;
 	*4) other=${usr%4}3 letter=a ;;
 	*)
 		fault "/usr lies on $usr, which is neither USR-A nor USR-B"
+		usr=
 		return
 		;;
 	esac
+	case $usr in
+	*[0-9]p[34]) disk=${usr%p?} ;;
+	*) disk=${usr%?} ;;
+	esac
+}
+
+check_slots() {
+	[ -n "$usr" ] || return 0
 	sectors=$(cat "$root/sys/class/block/${other##*/}/size" 2>/dev/null || echo 0)
 	[ $((sectors * 512)) -ge "$slot_bytes" ] ||
 		fault "$other has $((sectors / 2048)) MiB, the new system needs $((slot_bytes / 1048576))"
@@ -77,7 +110,7 @@ check_slots() {
 check_boot() {
 	ls "$root/boot/" >/dev/null 2>&1 || : # wakes the automount
 	device=$(awk '$2 == "/boot" && $3 == "vfat" { d = $1 } END { print d }' "$root/proc/mounts")
-	[ -n "${usr:-}" ] || return 0
+	[ -n "$usr" ] || return 0
 	if [ "$device" != "${usr%?}1" ]; then
 		fault "/boot is ${device:-not mounted}, not the EFI system partition ${usr%?}1"
 		return
@@ -122,8 +155,9 @@ notes() {
 
 check() {
 	check_system
-	check_firmware
 	if [ -n "$brand" ]; then
+		find_slots
+		check_firmware
 		check_slots
 		check_boot
 		check_root
@@ -145,7 +179,16 @@ over() {
 	mount --bind "$1" "$2"
 }
 
+# old_boot_code takes back what an earlier try wrote into sector 0.
+old_boot_code() {
+	if [ -e "$saved" ] && [ -n "$disk" ]; then
+		dd if="$saved" of="$root$disk" bs=440 count=1 conv=notrunc,fsync 2>/dev/null
+		rm -rf "$root/boot/wellcar"
+	fi
+}
+
 prepare() {
+	old_boot_code
 	rm -rf "$root"/boot/EFI/Linux/wellcar-*.efi "$root/boot/EFI/wellcar"
 	mkdir -p "$work"
 	chmod 700 "$work"
@@ -169,6 +212,8 @@ prepare() {
 }
 
 undo() {
+	find_slots
+	old_boot_code
 	update_engine_client -reset_status >/dev/null 2>&1 || :
 	lift "$key"
 	lift "$release"

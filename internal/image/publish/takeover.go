@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 
 	"wellcar.dev/internal/format/crau"
 	"wellcar.dev/internal/format/erofs"
 	"wellcar.dev/internal/format/ext2"
+	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/release"
 )
@@ -125,10 +127,7 @@ func (m *maker) takeoverFiles() ([]ext2.File, release.Takeover, error) {
 		return nil, t, err
 	}
 	var files []ext2.File
-	for _, f := range []struct {
-		from, to string
-		mode     uint16
-	}{{usrProgram, release.TakeoverProgram, 0o755}, {layout.SystemdBoot, release.TakeoverLoader, 0o644}} {
+	for _, f := range brought(tree) {
 		n := tree.Get(f.from)
 		if n == nil {
 			return nil, t, fmt.Errorf("/usr has no %s", f.from)
@@ -144,6 +143,24 @@ func (m *maker) takeoverFiles() ([]ext2.File, release.Takeover, error) {
 		files = append(files, ext2.File{Name: f.to, Mode: f.mode, Data: data})
 	}
 	return files, t, nil
+}
+
+// bring is a file of /usr that is a file of the payload too.
+type bring struct {
+	from, to string
+	mode     uint16
+}
+
+// brought are all of them. Without GRUB the release is for UEFI only.
+func brought(usr *fstree.Tree) []bring {
+	all := []bring{{usrProgram, release.TakeoverProgram, 0o755}, {layout.SystemdBoot, release.TakeoverLoader, 0o644}}
+	dir := strings.TrimPrefix(layout.GrubDir, "usr/")
+	for _, name := range layout.GrubFiles {
+		if from := path.Join(dir, name); usr.Get(from) != nil {
+			all = append(all, bring{from, name, 0o644})
+		}
+	}
+	return all
 }
 
 func readBlocks(image io.ReaderAt, numbers []uint32) ([]byte, error) {

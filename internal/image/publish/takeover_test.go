@@ -2,7 +2,9 @@ package publish
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,7 +139,14 @@ func TestMigrateScript(t *testing.T) {
 		"fits":       {func(oldMachine) {}, "migrate: Wellcar 1.2.3 fits", 0},
 		"coreos":     {func(m oldMachine) { m.rename("usr/share/flatcar", "usr/share/coreos") }, "migrate: Wellcar 1.2.3 fits", 0},
 		"extensions": {func(m oldMachine) { m.write("etc/flatcar/enabled-sysext.conf", "# none\npodman\n") }, "enabled-sysext.conf belong to the old system", 0},
-		"BIOS":       {func(m oldMachine) { m.remove("sys/firmware/efi") }, "started by BIOS", 1},
+		"BIOS":       {func(m oldMachine) { m.bios(4096, 4096, 300) }, "migrate: Wellcar 1.2.3 fits", 0},
+		"BIOS, again": {func(m oldMachine) {
+			m.bios(6144, 4096, 300)
+			m.write("boot/wellcar/before.sector", sectorFor(4096))
+		}, "migrate: Wellcar 1.2.3 fits", 0},
+		"BIOS, long core image": {func(m oldMachine) { m.bios(4096, 4096, 2049) }, "fills more than half of /dev/sda2: install anew", 1},
+		"BIOS, other boot code": {func(m oldMachine) { m.bios(34, 4096, 300) }, "sector 0 of /dev/sda does not start", 1},
+		"BIOS, no partition":    {func(m oldMachine) { m.remove("sys/firmware/efi") }, "/dev/sda2 is no BIOS boot partition", 1},
 		"secure boot": {func(m oldMachine) {
 			m.write("sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\x06\x00\x00\x00\x01")
 		}, "Secure Boot is on", 1},
@@ -160,6 +169,54 @@ func TestMigrateScript(t *testing.T) {
 				t.Errorf("status %d, want %d\n%s", code, c.code, out)
 			}
 		})
+	}
+}
+
+// sectorFor is a sector 0 whose boot code starts a sector.
+func sectorFor(core uint64) string {
+	sector := bytes.Repeat([]byte{0xdd}, 512)
+	binary.LittleEndian.PutUint64(sector[92:], core)
+	return string(sector)
+}
+
+// bios makes the machine one that a BIOS started: what sector 0 starts, where
+// the BIOS boot partition begins, and the length of the core image there,
+// sectors.
+func (m oldMachine) bios(starts, first uint64, length uint16) {
+	m.remove("sys/firmware/efi")
+	core := make([]byte, 512)
+	binary.LittleEndian.PutUint16(core[508:], length-1)
+	m.write("dev/sda", sectorFor(starts))
+	m.write("dev/sda2", string(core))
+	m.write("sys/class/block/sda2/uevent", "PARTN=2\nPARTNAME=BIOS-BOOT\n")
+	m.write("sys/class/block/sda2/start", fmt.Sprintln(first))
+	m.write("sys/class/block/sda2/size", "4096\n")
+}
+
+// TestMigrateUndoBIOS takes back what starts the new system.
+func TestMigrateUndoBIOS(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil || os.Getuid() != 0 {
+		t.Skip("the script runs as root, and needs a shell")
+	}
+	m := newOldMachine(t)
+	m.bios(6144, 4096, 300)
+	before := sectorFor(4096)
+	m.write("boot/wellcar/before.sector", before)
+	m.write("etc/flatcar/update.conf", "SERVER=x\n")
+	m.program("systemctl", "true")
+	name := filepath.Join(t.TempDir(), "migrate.sh")
+	write(t, name, []byte(migrateScript))
+	cmd := exec.Command(shell, name, "--undo")
+	cmd.Env = append(os.Environ(), "ROOT="+m.root, "PATH="+filepath.Join(m.root, "bin")+":"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, err := os.ReadFile(filepath.Join(m.root, "dev/sda")); err != nil || string(got) != before {
+		t.Errorf("sector 0 is not that of the old system, %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(m.root, "boot/wellcar")); err == nil {
+		t.Error("what GRUB reads is still there")
 	}
 }
 
