@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"wellcar.dev/internal/format/verity"
+	"wellcar.dev/internal/format/zblock"
 )
 
 // Reasons to give a payload up and take the full one.
@@ -32,8 +33,7 @@ type Applier struct {
 	// Parallel is the number of goroutines that hash; 0 means one per CPU.
 	Parallel int
 
-	dict   []byte // the last dictionary
-	dictAt int64
+	window *zblock.Window // of a full payload
 }
 
 // CheckOld reads the old image and compares it with its root hash, and the
@@ -67,11 +67,17 @@ func (a *Applier) Usr(number int, stored []byte) error {
 	if err != nil {
 		return err
 	}
-	out := &output{w: slotSink{a.New}, at: s.Start}
-	if err := a.segment(stored, s.Size, a.Old, a.Head.From.UsrSize, out); err != nil {
+	if err := a.usr(s, stored); err != nil {
 		return fmt.Errorf("making bytes %d to %d of /usr: %w", s.Start, s.Start+s.Size, err)
 	}
 	return nil
+}
+
+func (a *Applier) usr(s Segment, stored []byte) error {
+	if a.Head.Kind == Full {
+		return a.full(s, stored)
+	}
+	return segment(stored, s.Size, a.Old, a.Head.From.UsrSize, &output{w: slotSink{a.New}, at: s.Start})
 }
 
 func (a *Applier) check(number int, t Target, stored []byte) (Segment, error) {
@@ -79,20 +85,14 @@ func (a *Applier) check(number int, t Target, stored []byte) (Segment, error) {
 		return Segment{}, fmt.Errorf("BUG: segment %d is not of target %d", number, t)
 	}
 	s := a.Head.Segments[number]
-	if int64(len(stored)) != s.Stored || sha256.Sum256(stored) != s.Hash {
+	if int64(len(stored)) != s.Stored || DigestOf(stored) != s.Hash {
 		return s, fmt.Errorf("segment %d of the payload does not have its digest: %w", number, ErrDamaged)
 	}
 	return s, nil
 }
 
-func (a *Applier) segment(stored []byte, size int64, old io.ReaderAt, oldSize int64, out *output) error {
-	start := out.at
-	s, err := openSegment(stored, func(n, gap int64) ([]byte, error) {
-		if n+gap > start || out.w.reader() == nil {
-			return nil, ErrDamaged
-		}
-		return a.dictionary(out.w.reader(), start-gap-n, n)
-	})
+func segment(stored []byte, size int64, old io.ReaderAt, oldSize int64, out *output) error {
+	s, err := openSegment(stored)
 	if err != nil {
 		return err
 	}
@@ -102,19 +102,6 @@ func (a *Applier) segment(stored []byte, size int64, old io.ReaderAt, oldSize in
 	}
 	r := runner{old: old, oldSize: oldSize, out: out, control: cursor{data: s.control}, diff: s.diff, extra: s.extra}
 	return r.run(size)
-}
-
-// dictionary reads a range of the new image. The segments of a group have the
-// same one, so the last is kept.
-func (a *Applier) dictionary(r io.ReaderAt, at, size int64) ([]byte, error) {
-	if a.dictAt != at || int64(len(a.dict)) != size {
-		a.dict, a.dictAt = make([]byte, size), at
-		if err := readAt(r, a.dict, at); err != nil {
-			a.dict = nil
-			return nil, err
-		}
-	}
-	return a.dict, nil
 }
 
 // Fetch returns the stored bytes of a segment. They are not used after the
@@ -146,8 +133,7 @@ func (a *Applier) step(ctx context.Context, number int, fetch Fetch) error {
 	s := a.Head.Segments[number]
 	if a.Reuse != nil {
 		if made, ok := a.Reuse.content(number, s); ok {
-			_, err := a.New.WriteAt(made, s.Start)
-			return err
+			return a.reused(s, made)
 		}
 	}
 	stored, err := fetch(ctx, number, s)
@@ -161,6 +147,7 @@ func (a *Applier) step(ctx context.Context, number int, fetch Fetch) error {
 // hash with the promised one.
 func (a *Applier) Seal(uuid func(root [32]byte) [16]byte) error {
 	to := a.Head.To
+	a.window = nil
 	tree, err := verity.Append(a.New, 0, to.UsrSize, verity.Params{Salt: to.Salt[:], UUID: uuid, Parallel: a.Parallel})
 	if err != nil {
 		return fmt.Errorf("sealing the new /usr: %w", err)
@@ -213,9 +200,13 @@ func (a *Applier) kernelStep(ctx context.Context, number int, fetch Fetch, old *
 		return err
 	}
 	if old == nil {
-		return a.segment(stored, s.Size, nil, 0, out)
+		made, err := plainOf(s, stored)
+		if err != nil {
+			return err
+		}
+		return errors.Join(out.write(made), out.flush())
 	}
-	return a.segment(stored, s.Size, old, old.Size(), out)
+	return segment(stored, s.Size, old, old.Size(), out)
 }
 
 // countWriter counts and hashes what passes.

@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,11 +37,20 @@ const (
 // Segment is a part of a payload.
 type Segment struct {
 	Target Target
-	Size   int64    // bytes that it makes
-	Stored int64    // bytes in the payload
-	Hash   [32]byte // SHA-256 of these
-	Start  int64    // where it makes them; derived from the segments before
-	Offset int64    // of the first stored byte in the payload; derived
+	Size   int64  // bytes that it makes
+	Stored int64  // bytes in the payload
+	Hash   Digest // of these
+	Start  int64  // where it makes them; derived from the segments before
+	Offset int64  // of the first stored byte in the payload; derived
+}
+
+// Digest is the start of the SHA-256 of a segment's stored bytes.
+type Digest [16]byte
+
+// DigestOf takes the digest of stored bytes.
+func DigestOf(stored []byte) Digest {
+	sum := sha256.Sum256(stored)
+	return Digest(sum[:16])
 }
 
 // Head is the start of a payload.
@@ -53,7 +63,7 @@ type Head struct {
 	Size     int64 // of the head itself, bytes; derived
 }
 
-const magic = "WELLCAR\x01"
+const magic = "WELLCAR\x03"
 
 // PrefixSize is how much of a payload tells the size of its head: see HeadSize.
 const PrefixSize = len(magic) + 4
@@ -146,7 +156,7 @@ func (c *cursor) segments(at int64) []Segment {
 	var made [2]int64
 	for range n {
 		s := Segment{Target: Target(c.byte()), Size: c.size(maxImage), Stored: c.size(MaxSegment), Offset: at}
-		copy(s.Hash[:], c.bytes(32))
+		copy(s.Hash[:], c.bytes(len(s.Hash)))
 		if s.Target > Kernel {
 			c.bad = true
 			return nil

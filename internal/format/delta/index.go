@@ -17,16 +17,19 @@ import (
 // of the old one. Digests are cut to four bytes: a segment put together from
 // old blocks is compared with its check before it counts.
 type Index struct {
-	Blocks []uint32   // of each block of the new image, in order
-	Checks [][16]byte // of each segment of the full payload: of the bytes it makes
+	Blocks []uint32 // of each block of the new image, in order
+	Checks []Check  // of each segment of the full payload: of the bytes it makes
 }
 
-const indexMagic = "WELLCAR\x02"
+const indexMagic = "WELLCAR\x04"
 
-// Check is the check of a segment that makes these bytes.
-func Check(made []byte) [16]byte {
+// Check is the start of the SHA-256 of what a segment makes.
+type Check [8]byte
+
+// CheckOf takes the check of these bytes.
+func CheckOf(made []byte) Check {
 	sum := sha256.Sum256(made)
-	return [16]byte(sum[:16])
+	return Check(sum[:8])
 }
 
 // BlockDigests returns the numbers that an Index has for an image.
@@ -64,7 +67,7 @@ func ParseIndex(data []byte, full Head) (Index, error) {
 	c := cursor{data: rest}
 	var x Index
 	for range c.size(maxSegments) {
-		x.Checks = append(x.Checks, [16]byte(pad(c.bytes(16), 16)))
+		x.Checks = append(x.Checks, Check(pad(c.bytes(8), 8)))
 	}
 	n := c.size(maxImage / BlockSize)
 	raw := pad(c.bytes(int(4*n)), int(4*n))
@@ -91,13 +94,13 @@ type Reuse struct {
 	old    io.ReaderAt
 	blocks map[uint32]int64 // number of a block with that digest
 	byNum  []uint32
-	parts  map[[16]byte][]byte // of the old kernel image
+	parts  map[Check][]byte // of the old kernel image
 }
 
 // NewReuse reads an old release of any version. The old image need not have
 // a known root hash: what comes out is compared.
 func NewReuse(x Index, to Release, old io.ReaderAt, oldSize int64, oldUKI io.ReaderAt, oldUKISize int64) (*Reuse, error) {
-	r := &Reuse{index: x, old: old, blocks: map[uint32]int64{}, parts: map[[16]byte][]byte{}}
+	r := &Reuse{index: x, old: old, blocks: map[uint32]int64{}, parts: map[Check][]byte{}}
 	var err error
 	if r.byNum, err = BlockDigests(old, oldSize, to.Salt, 0); err != nil {
 		return nil, fmt.Errorf("reading the old /usr: %w", err)
@@ -115,7 +118,7 @@ func NewReuse(x Index, to Release, old io.ReaderAt, oldSize int64, oldUKI io.Rea
 		if err := readAt(oldUKI, packed, at); err != nil {
 			return nil, fmt.Errorf("reading the old kernel image: %w", err)
 		}
-		r.parts[Check(packed)] = packed
+		r.parts[CheckOf(packed)] = packed
 		at += p.Packed
 	}
 	return r, nil
@@ -178,5 +181,5 @@ func (r *Reuse) content(number int, s Segment) ([]byte, bool) {
 			return nil, false
 		}
 	}
-	return made, Check(made) == r.index.Checks[number]
+	return made, CheckOf(made) == r.index.Checks[number]
 }

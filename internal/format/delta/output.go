@@ -8,10 +8,9 @@ type ReadWriterAt interface {
 	io.WriterAt
 }
 
-// sink is where a segment's bytes go; reader is nil if they cannot be read back.
+// sink is where a segment's bytes go.
 type sink interface {
 	writeAt(p []byte, at int64) error
-	reader() io.ReaderAt
 }
 
 // slotSink writes to a slot.
@@ -22,8 +21,6 @@ func (s slotSink) writeAt(p []byte, at int64) error {
 	return err
 }
 
-func (s slotSink) reader() io.ReaderAt { return s.slot }
-
 // streamSink writes in order, whatever the place.
 type streamSink struct{ w io.Writer }
 
@@ -31,8 +28,6 @@ func (s streamSink) writeAt(p []byte, _ int64) error {
 	_, err := s.w.Write(p)
 	return err
 }
-
-func (streamSink) reader() io.ReaderAt { return nil }
 
 // output joins small writes into large ones.
 type output struct {

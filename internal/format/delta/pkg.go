@@ -5,14 +5,17 @@
 // and the one it makes, and has size and SHA-256 of each segment. A segment
 // makes a range of the new /usr image, or of the new kernel image, and needs
 // of the network nothing but its own bytes: after a cut, the segment in hand
-// is done again. It holds operations and three streams that these consume:
+// is done again.
+//
+// In a full payload it holds plain bytes, or a compressed block whose history
+// is the new image in front of it. In a delta it holds operations and three
+// streams that these consume:
 //
 //	COPY    bytes of the old image
 //	PATCH   bytes of the old image, with differences added and new bytes between
 //	PATCHZ  a zstd frame whose dictionary is a range of the old image
 //	NEW     bytes of the stream of new bytes
 //	ZERO    zeros
-//	SELF    bytes of the new image, from before this place
 //
 // All of them can be done twice. Old and new image are read and written in
 // place; memory is a segment's stored bytes and the windows of its streams.
@@ -30,13 +33,13 @@ import "errors"
 
 // Limits of what a reader takes, so that a payload cannot exhaust a machine.
 const (
-	MaxHead     = 1 << 20   // bytes
+	MaxHead     = 2 << 20   // bytes
 	MaxSegment  = 32 << 20  // stored bytes
 	maxStream   = 256 << 20 // bytes of one stream, unpacked
 	maxControl  = 16 << 20
 	maxWindow   = 8 << 20
 	maxImage    = 2 << 30
-	maxSegments = 1 << 14
+	maxSegments = 1 << 17
 	maxDict     = 8 << 20
 )
 

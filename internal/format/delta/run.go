@@ -15,7 +15,6 @@ type runner struct {
 	diff       io.Reader
 	extra      io.Reader
 	lastSource int64
-	lastSelf   int64
 	buf, buf2  []byte
 }
 
@@ -56,8 +55,6 @@ func (r *runner) do(code byte, size int64) error {
 		return r.copyStream(r.extra, size)
 	case opZero:
 		return r.copyStream(zeros{}, size)
-	case opSelf:
-		return r.self(size)
 	}
 	return ErrDamaged
 }
@@ -98,20 +95,6 @@ func (r *runner) copyStream(src io.Reader, size int64) error {
 		size -= int64(len(part))
 	}
 	return nil
-}
-
-func (r *runner) self(size int64) error {
-	at := r.lastSelf + r.control.signed(maxImage)
-	if r.control.bad || at < 0 || at > r.out.at-size || r.out.w.reader() == nil {
-		return ErrDamaged
-	}
-	r.lastSelf = at + size
-	if at+size > r.out.flushed() {
-		if err := r.out.flush(); err != nil {
-			return err
-		}
-	}
-	return r.copyFrom(r.out.w.reader(), at, size)
 }
 
 // patch does a list of triples that make size bytes.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -19,14 +18,12 @@ const (
 	opPatchZ
 	opNew
 	opZero
-	opSelf
 )
 
 // How a stream is stored.
 const (
 	storedPlain byte = iota
 	storedZstd
-	storedZstdDict // the dictionary is the new image before the segment
 )
 
 // SegmentWriter collects the operations of a segment. It keeps the bytes that
@@ -37,7 +34,6 @@ type SegmentWriter struct {
 	diff       []byte
 	extra      []byte
 	lastSource int64
-	lastSelf   int64
 }
 
 // Raw is the number of bytes of its streams before compression.
@@ -92,26 +88,11 @@ func (w *SegmentWriter) New(data []byte) {
 // Zero makes zeros.
 func (w *SegmentWriter) Zero(size int64) { w.op(opZero, size) }
 
-// Self takes bytes of the new image; at+size is not beyond the current place.
-func (w *SegmentWriter) Self(at, size int64) {
-	w.op(opSelf, size)
-	w.control = binary.AppendVarint(w.control, at-w.lastSelf)
-	w.lastSelf = at + size
-}
-
-// Encode writes the segment. The packer of its new bytes, which may be nil,
-// has a dictionary that ends gap bytes before the place of the segment in the
-// new image.
-func (w *SegmentWriter) Encode(p *Packer, gap int64) ([]byte, error) {
-	head := binary.AppendUvarint(nil, uint64(p.dictSize()))
-	head = binary.AppendUvarint(head, uint64(gap))
-	var body []byte
-	for i, raw := range [][]byte{w.control, w.diff, w.extra} {
-		var with *Packer
-		if i == 2 {
-			with = p
-		}
-		coding, stored, err := store(raw, with)
+// Encode writes the segment.
+func (w *SegmentWriter) Encode() ([]byte, error) {
+	var head, body []byte
+	for _, raw := range [][]byte{w.control, w.diff, w.extra} {
+		coding, stored, err := store(raw)
 		if err != nil {
 			return nil, fmt.Errorf("writing a segment: %w", err)
 		}
@@ -126,54 +107,26 @@ func (w *SegmentWriter) Encode(p *Packer, gap int64) ([]byte, error) {
 	return append(head, body...), nil
 }
 
-func store(raw []byte, p *Packer) (coding byte, stored []byte, err error) {
+func store(raw []byte) (coding byte, stored []byte, err error) {
 	if len(raw) == 0 {
 		return storedPlain, raw, nil
 	}
-	if coding = storedZstdDict; p.dictSize() == 0 {
-		coding = storedZstd
+	if stored, err = PackWith(raw, nil); err != nil {
+		return 0, nil, err
 	}
-	if p == nil {
-		if p, err = takePlain(); err != nil {
-			return 0, nil, err
-		}
-		defer plain.Put(p)
-	}
-	if stored = p.Pack(raw); len(stored) >= len(raw) {
+	if len(stored) >= len(raw) {
 		return storedPlain, raw, nil
 	}
-	return coding, stored, nil
+	return storedZstd, stored, nil
 }
 
-// plain keeps packers without a dictionary: a new one for each segment would
-// cost more than what it packs.
-var plain sync.Pool
-
-func takePlain() (*Packer, error) {
-	if p, ok := plain.Get().(*Packer); ok {
-		return p, nil
-	}
-	return NewPacker(nil)
-}
-
-// Packer compresses byte strings with one dictionary. It is for one goroutine.
-type Packer struct {
-	size int
-	enc  *zstd.Encoder
-}
-
-// NewPacker makes a packer; the dictionary may be nil. Equal input gives
-// equal bytes with one version of the encoder.
-func NewPacker(dict []byte) (*Packer, error) { return levelPacker(dict, zstd.SpeedBestCompression) }
-
-// NewFastPacker makes one without a dictionary, which is quick and packs less.
-func NewFastPacker() (*Packer, error) { return levelPacker(nil, zstd.SpeedFastest) }
-
-func levelPacker(dict []byte, level zstd.EncoderLevel) (*Packer, error) {
+// PackWith compresses data with a dictionary, which may be nil. Equal input
+// gives equal bytes with one version of the encoder.
+func PackWith(data, dict []byte) ([]byte, error) {
 	if len(dict) > maxDict {
 		return nil, fmt.Errorf("compressing: a dictionary of %d bytes is larger than %d", len(dict), maxDict)
 	}
-	options := []zstd.EOption{zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
+	options := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(maxWindow), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true)}
 	if len(dict) > 0 {
 		options = append(options, zstd.WithEncoderDictRaw(0, dict))
@@ -182,30 +135,8 @@ func levelPacker(dict []byte, level zstd.EncoderLevel) (*Packer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compressing: %w", err)
 	}
-	return &Packer{len(dict), enc}, nil
-}
-
-func (p *Packer) dictSize() int {
-	if p == nil {
-		return 0
-	}
-	return p.size
-}
-
-// Pack compresses one string.
-func (p *Packer) Pack(data []byte) []byte { return p.enc.EncodeAll(data, nil) }
-
-// Close frees the memory.
-func (p *Packer) Close() { p.enc.Close() }
-
-// PackWith compresses data with a dictionary, which may be nil.
-func PackWith(data, dict []byte) ([]byte, error) {
-	p, err := NewPacker(dict)
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
-	return p.Pack(data), nil
+	defer enc.Close()
+	return enc.EncodeAll(data, nil), nil
 }
 
 // streams are the parts of a segment, ready to be read.
@@ -221,11 +152,9 @@ func (s *streams) Close() {
 	}
 }
 
-// openSegment takes a segment apart. dict reads what the new image has so
-// many bytes before the segment.
-func openSegment(data []byte, dict func(size, gap int64) ([]byte, error)) (*streams, error) {
+// openSegment takes a segment apart.
+func openSegment(data []byte) (*streams, error) {
 	c := cursor{data: data}
-	dictSize, gap := c.size(maxDict), c.size(maxDict)
 	var heads [3]streamHead
 	for i := range heads {
 		heads[i] = streamHead{coding: c.byte(), size: c.size(maxStream), stored: c.size(MaxSegment)}
@@ -237,7 +166,7 @@ func openSegment(data []byte, dict func(size, gap int64) ([]byte, error)) (*stre
 			s.Close()
 			return nil, ErrDamaged
 		}
-		r, err := s.open(h, stored, func() ([]byte, error) { return dict(dictSize, gap) })
+		r, err := s.open(h, stored)
 		if err == nil && i == 0 {
 			s.control, err = readControl(r, h.size)
 		}
@@ -264,21 +193,15 @@ type streamHead struct {
 	size, stored int64
 }
 
-func (s *streams) open(h streamHead, stored []byte, dict func() ([]byte, error)) (io.Reader, error) {
-	var d []byte
+func (s *streams) open(h streamHead, stored []byte) (io.Reader, error) {
 	switch h.coding {
 	case storedPlain:
 		return bytes.NewReader(stored), nil
 	case storedZstd:
-	case storedZstdDict:
-		var err error
-		if d, err = dict(); err != nil {
-			return nil, err
-		}
 	default:
 		return nil, ErrDamaged
 	}
-	r, err := unpacker(bytes.NewReader(stored), d)
+	r, err := unpacker(bytes.NewReader(stored), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
@@ -127,7 +126,7 @@ func (b *body) compare(ctx context.Context, phase string, old, text io.ReaderAt,
 	for _, p := range pieces {
 		total += p.size
 	}
-	err := inOrder(ctx, len(pieces), o.Parallel, func(i int) (found, error) { return compare(old, text, pieces[i]) }, func(f found) error {
+	err := inOrder(ctx, len(pieces), o.parallel(), func(i int) (found, error) { return compare(old, text, pieces[i]) }, func(f found) error {
 		f.put(&b.writer)
 		done += f.size
 		o.progress(phase, done, total)
@@ -147,7 +146,7 @@ func (b *body) cut() error {
 	if b.writer.Size == 0 {
 		return nil
 	}
-	stored, err := b.writer.Encode(nil, 0)
+	stored, err := b.writer.Encode()
 	if err != nil {
 		return err
 	}
@@ -159,9 +158,6 @@ func (b *body) cut() error {
 // inOrder runs work for each number, several at a time and not too far ahead,
 // and hands the results on in their order.
 func inOrder[T any](ctx context.Context, n, parallel int, work func(i int) (T, error), take func(T) error) error {
-	if parallel <= 0 {
-		parallel = runtime.NumCPU()
-	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)

@@ -3,7 +3,6 @@ package payload
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,7 @@ import (
 
 // add appends an encoded segment that makes size bytes.
 func (b *body) add(size int64, stored []byte) {
-	b.segments = append(b.segments, delta.Segment{Target: b.target, Size: size, Stored: int64(len(stored)), Hash: sha256.Sum256(stored)})
+	b.segments = append(b.segments, delta.Segment{Target: b.target, Size: size, Stored: int64(len(stored)), Hash: delta.DigestOf(stored)})
 	b.stored = append(b.stored, stored)
 }
 

@@ -16,6 +16,7 @@ package payload
 
 import (
 	"io"
+	"runtime"
 
 	"wellcar.dev/internal/format/delta"
 )
@@ -29,11 +30,18 @@ type Image struct {
 
 // Options are the choices of a producer.
 type Options struct {
-	// Fast makes full payloads that are larger, in a fifth of the time.
+	// Fast makes full payloads that are larger, in a tenth of the time.
 	Fast bool
 	// The result does not depend on what follows.
 	Parallel int                                   // goroutines that compare; 0 means one per CPU
 	Progress func(phase string, done, total int64) // bytes; may be nil
+}
+
+func (o Options) parallel() int {
+	if o.Parallel <= 0 {
+		return runtime.NumCPU()
+	}
+	return o.Parallel
 }
 
 func (o Options) progress(phase string, done, total int64) {
