@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"wellcar.dev/internal/format/delta"
@@ -180,11 +181,12 @@ func (j *job) apply(ctx context.Context, p release.Payload) (kernel []byte, err 
 		return nil, fail(omaha.CodePayloadVerify, "%w", err)
 	}
 	src.moved(head.Size, p.Size, j.Progress)
+	var buf []byte
 	fetch := func(ctx context.Context, _ int, s delta.Segment) ([]byte, error) {
-		stored := make([]byte, s.Stored)
-		return stored, src.read(ctx, stored, s.Offset)
+		buf = slices.Grow(buf[:0], int(s.Stored))[:s.Stored]
+		return buf, src.read(ctx, buf, s.Offset)
 	}
-	if err := a.Slot(ctx, j.resume(p, head), fetch, j.keep(p), layout.VerityUUID); err != nil {
+	if err := a.Slot(ctx, j.resume(p, head), fetch, j.keep(p, head), layout.VerityUUID); err != nil {
 		if errors.Is(err, delta.ErrWrongNew) {
 			j.forget()
 		}
@@ -311,11 +313,11 @@ func (j *job) resume(p release.Payload, head delta.Head) int {
 	return next
 }
 
-// stride is how many segments are written between two syncs.
-const stride = 8
+// stride is how much is written between two syncs, bytes.
+const stride = 16 << 20
 
 // keep notes progress, after it is on the disk.
-func (j *job) keep(p release.Payload) func(next int) error {
+func (j *job) keep(p release.Payload, head delta.Head) func(next int) error {
 	if target, _ := j.Prefs.Get(prefTarget); target != p.SHA256 {
 		j.forget()
 	}
@@ -323,7 +325,8 @@ func (j *job) keep(p release.Payload) func(next int) error {
 		j.Logf("%v", err)
 	}
 	return func(next int) error {
-		if next%stride != 0 {
+		s := head.Segments[next-1]
+		if s.Start/stride == (s.Start+s.Size)/stride {
 			return nil
 		}
 		if err := j.sync(); err != nil {
