@@ -31,8 +31,9 @@ func NewRemote(client *http.Client, s Settings) *Remote {
 	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: pause, Rate: s.Rate(), Stall: stall}
 }
 
-// open asks for a file from an offset on.
-func (r *Remote) open(ctx context.Context, url string, offset int64) (io.ReadCloser, error) {
+// open asks for a file from an offset on, up to an end or, if that is 0, all
+// of it. A server may send more.
+func (r *Remote) open(ctx context.Context, url string, offset, end int64) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	slowHead := time.AfterFunc(r.Stall, func() { cancel(errStalled) })
 	defer slowHead.Stop()
@@ -42,7 +43,7 @@ func (r *Remote) open(ctx context.Context, url string, offset int64) (io.ReadClo
 		return nil, fail(omaha.CodeDownload, "fetching %s: %w", url, err)
 	}
 	if offset > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		req.Header.Set("Range", span(offset, end))
 	}
 	if r.User != "" && strings.HasPrefix(url, "https://") {
 		req.SetBasicAuth(r.User, r.Password)
@@ -67,10 +68,18 @@ func (r *Remote) open(ctx context.Context, url string, offset int64) (io.ReadClo
 	return nil, fail(omaha.CodeHTTPBase+omaha.Code(resp.StatusCode), "fetching %s: HTTP status %s", url, resp.Status)
 }
 
+// span is a range as HTTP writes it.
+func span(offset, end int64) string {
+	if end > offset {
+		return fmt.Sprintf("bytes=%d-%d", offset, end-1)
+	}
+	return fmt.Sprintf("bytes=%d-", offset)
+}
+
 // small fetches a whole file that is not larger than a limit.
 func (r *Remote) small(ctx context.Context, url string, limit int64) (data []byte, err error) {
 	err = r.patiently(ctx, func() error {
-		body, err := r.open(ctx, url, 0)
+		body, err := r.open(ctx, url, 0, 0)
 		if err != nil {
 			return err
 		}
@@ -122,10 +131,16 @@ type stream struct {
 	base   int64 // of the payload within the file
 	body   io.ReadCloser
 	at     int64
+	end    int64 // of what to ask for at once; 0: all
+	asked  int64 // the end of body
 
 	done, total int64
 	report      func(done, total int64)
 }
+
+// until says where the pieces that follow each other end, so that the
+// connection serves for the next ones too.
+func (s *stream) until(end int64) { s.end = s.base + end }
 
 // moved sets what is reported after each piece from here on.
 func (s *stream) moved(done, total int64, report func(done, total int64)) {
@@ -157,9 +172,10 @@ func (s *stream) read(ctx context.Context, p []byte, offset int64) error {
 }
 
 func (s *stream) once(ctx context.Context, p []byte, offset int64) (n int, err error) {
-	if s.body == nil || s.at != offset {
+	if s.body == nil || s.at != offset || s.base+offset == s.asked {
 		s.close()
-		if s.body, err = s.remote.open(ctx, s.url, s.base+offset); err != nil {
+		s.asked = s.end
+		if s.body, err = s.remote.open(ctx, s.url, s.base+offset, s.end); err != nil {
 			return 0, err
 		}
 		s.at = offset

@@ -182,7 +182,12 @@ func (j *job) apply(ctx context.Context, p release.Payload) (kernel []byte, err 
 	}
 	src.moved(head.Size, p.Size, j.Progress)
 	var buf []byte
-	fetch := func(ctx context.Context, _ int, s delta.Segment) ([]byte, error) {
+	end := int64(0)
+	fetch := func(ctx context.Context, number int, s delta.Segment) ([]byte, error) {
+		if s.Offset >= end {
+			end = a.RunEnd(number)
+			src.until(end)
+		}
 		buf = slices.Grow(buf[:0], int(s.Stored))[:s.Stored]
 		return buf, src.read(ctx, buf, s.Offset)
 	}
@@ -368,6 +373,7 @@ func (j *job) activate(kernel []byte, name slot.Name, before []slot.Change) erro
 // source is where the bytes of a payload come from.
 type source interface {
 	read(ctx context.Context, p []byte, offset int64) error
+	until(end int64)
 	moved(done, total int64, report func(done, total int64))
 	close()
 }
@@ -402,6 +408,8 @@ func (l *localFile) read(_ context.Context, p []byte, offset int64) error {
 	}
 	return nil
 }
+
+func (l *localFile) until(int64) {}
 
 func (l *localFile) moved(done, total int64, report func(done, total int64)) {
 	l.done, l.total, l.report = done, total, report

@@ -131,7 +131,7 @@ func (r *Remote) head(ctx context.Context, url string, size int64) ([]byte, erro
 	data := make([]byte, size)
 	n := 0
 	err := r.patiently(ctx, func() error {
-		body, err := r.open(ctx, url, 0)
+		body, err := r.open(ctx, url, 0, 0)
 		if err != nil {
 			return err
 		}

@@ -145,6 +145,17 @@ func (r *Reuse) Needs(full Head) (n int64) {
 	return n
 }
 
+// RunEnd is the end, in the payload, of the segments from a number on that
+// are to be fetched one after the other.
+func (a *Applier) RunEnd(number int) int64 {
+	segments := a.Head.Segments
+	end := number + 1
+	for end < len(segments) && (a.Reuse == nil || !a.Reuse.Has(end, segments[end])) {
+		end++
+	}
+	return segments[end-1].Offset + segments[end-1].Stored
+}
+
 // find returns the old blocks that make a segment. A block that goes on where
 // the one before it was found is preferred.
 func (r *Reuse) find(s Segment) ([]int64, bool) {
