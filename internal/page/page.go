@@ -14,10 +14,11 @@
 // A command without lines after it must end with status 0, one with lines is
 // judged by them. Words after the block's name: wait repeats a command until
 // its output matches, for two minutes or as long as wait=300s says, status=3
-// demands that exit status, norun shows a block without running it. A command
-// that ends in "\" goes on in the next line; one with a here-document goes on
-// in the lines that begin with "> ". Each command has a shell of its own. A
-// reboot command waits for the machine.
+// demands that exit status, norun shows a block without running it, reboots
+// says that its commands restart the machine; what they print is lost then. A
+// command that ends in "\" goes on in the next line; one with a here-document
+// goes on in the lines that begin with "> ". Each command has a shell of its
+// own. A reboot command waits for the machine.
 //
 // Limits: of Markdown only fenced blocks and the first heading are read.
 package page
@@ -64,6 +65,7 @@ type Command struct {
 	Want   []string      // lines; none: the output does not matter
 	Wait   time.Duration // repeat until the output matches; 0: once
 	Status int           // the exit status to demand, or AnyStatus
+	Reboot bool          // the machine restarts
 }
 
 // AnyStatus means that the exit status is not looked at.
@@ -161,6 +163,11 @@ func parseBlock(f fence, line int, body []string) (b Block, used bool, err error
 	if b.Kind != Butane {
 		b.Commands, err = parseCommands(body, line+1, preset)
 	}
+	for _, c := range b.Commands {
+		if preset.Reboot && len(c.Want) > 0 {
+			return b, true, fmt.Errorf("%d: nothing compares the output of a command that reboots", c.Line)
+		}
+	}
 	return b, true, err
 }
 
@@ -182,6 +189,8 @@ func attribute(word string, b *Block, c *Command) (err error) {
 	switch {
 	case word == "wait" && b.Kind != Butane:
 		c.Wait = usualWait
+	case word == "reboots" && b.Kind == Console:
+		c.Reboot = true
 	case !ok:
 		b.Name = word
 	case name == "wait" && b.Kind != Butane:

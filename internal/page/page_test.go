@@ -82,6 +82,7 @@ func TestParseErrors(t *testing.T) {
 		"```console wait=never\n$ x\n```\n":         "x.md:1: time: invalid duration",
 		"```console wait=2h\n$ x\n```\n":            "x.md:1: wait=2h: it must be above 0 and at most 1h",
 		"```console status=256\n$ x\n```\n":         "x.md:1: status=256",
+		"```console reboots\n$ x\ny\n```\n":         "x.md:2: nothing compares the output of a command that reboots",
 		"```butane wait=1s\n```\n":                  `x.md:1: a butane block has no attribute "wait"`,
 		"```console colour=red\n$ x\n```\n":         `no attribute "colour"`,
 		"```console\n\noutput without command\n```": "x.md:3: output before the first command",

@@ -201,11 +201,12 @@ func describe(file string, kind Kind, c Command, err error) string {
 	return fmt.Sprintf("%s:%d: %s %s%s\n%v", file, c.Line, sign, c.Text, where, err)
 }
 
-// reboots matches the commands after which the connection is gone.
+// reboots matches commands after which the connection is gone, of which the
+// page need not say so.
 var reboots = regexp.MustCompile(`^(sudo )?(systemctl )?(reboot|kexec)( --?[a-z-]+)*$`)
 
 func (r Runner) runCommand(ctx context.Context, s Session, kind Kind, c Command) error {
-	if kind == Console && reboots.MatchString(strings.TrimSpace(c.Text)) {
+	if c.Reboot || kind == Console && reboots.MatchString(strings.TrimSpace(c.Text)) {
 		return s.Reboot(ctx, c.Text, c.Root)
 	}
 	if c.Wait == 0 {

@@ -122,7 +122,7 @@ func TestRunner(t *testing.T) {
 func TestSharedBoot(t *testing.T) {
 	front := func(machine string) string { return "---\nmachine: {share: s, " + machine + "}\n---\n" }
 	pages := []Page{
-		mustParse(t, "a.md", front("disks: [1G], memory: 1024")+"```butane\na: 1\n```\n"+console("# systemctl reboot")),
+		mustParse(t, "a.md", front("disks: [1G], memory: 1024")+"```butane\na: 1\n```\n"+console("# systemctl reboot")+"```console reboots\n# change\n```\n"),
 		mustParse(t, "alone.md", console("$ x")),
 		mustParse(t, "b.md", front("disks: [512M, 2G], tpm: true")+"```butane\nb: 2\n```\n"+console("# x")),
 	}
@@ -143,7 +143,7 @@ func TestSharedBoot(t *testing.T) {
 	if p, _, _ := Count(r.Run(t.Context(), pages)); p != 3 {
 		t.Errorf("%d passed", p)
 	}
-	if diff := cmp.Diff([]string{"REBOOT systemctl reboot", "x root=true", "x root=false"}, machine.log); diff != "" {
+	if diff := cmp.Diff([]string{"REBOOT systemctl reboot", "REBOOT change", "x root=true", "x root=false"}, machine.log); diff != "" {
 		t.Error(diff)
 	}
 }
