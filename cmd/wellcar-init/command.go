@@ -15,6 +15,9 @@ import (
 // environment of everything started here. There is no udev that makes nodes.
 var environment = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/root", "TERM=linux", "LC_ALL=C", "DM_DISABLE_UDEV=1", "MDADM_NO_UDEV=1"}
 
+// endLimit is how long a program may take to end when it is asked to.
+const endLimit = 3 * time.Second
+
 // maxLine is where an overlong line of output is cut, in bytes.
 const maxLine = 8 << 10
 
@@ -30,6 +33,7 @@ func run(ctx context.Context, line func(string), name string, args ...string) (i
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env, cmd.Dir = environment, "/"
 	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(syscall.SIGTERM) }, endLimit
 	err = cmd.Start()
 	w.Close()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"wellcar.dev/internal/format/cmdline"
 	"wellcar.dev/internal/format/netconf"
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/network"
 	"wellcar.dev/internal/sys/command"
 )
@@ -27,6 +28,7 @@ const leaseDir = "/run/systemd/netif/leases"
 type networking struct {
 	cmdline, state, resolv string
 	limit                  time.Duration
+	stay                   bool
 	out                    io.Writer
 }
 
@@ -41,7 +43,8 @@ func runNetwork(ctx context.Context, args []string, out, errOut io.Writer) error
 	f.StringVar(&n.cmdline, "cmdline", "/proc/cmdline", "`file` with the kernel command line, whose ip= and other words are heeded")
 	f.StringVar(&n.state, "state", network.StateFile, "`file` that keeps what down needs")
 	f.StringVar(&n.resolv, "resolv-conf", "/etc/resolv.conf", "`file` for the servers of names")
-	f.DurationVar(&n.limit, "limit", network.Limit, "`time` that everything may take")
+	f.DurationVar(&n.limit, "limit", network.Limit, "`time` until the network must be usable")
+	f.BoolVar(&n.stay, "stay", false, "with up: say "+layout.NetworkUp+" and stay until SIGTERM, for interfaces that are answered later")
 	if len(args) == 0 {
 		f.Usage()
 		return errUsage
@@ -56,6 +59,10 @@ func runNetwork(ctx context.Context, args []string, out, errOut io.Writer) error
 	case "up":
 		return n.up(ctx)
 	case "down":
+		if n.stay {
+			fmt.Fprintln(errOut, "network: --stay is for up")
+			return errUsage
+		}
 		return n.down()
 	}
 	fmt.Fprintf(errOut, "network: %q is neither up nor down\n", args[0])
@@ -71,11 +78,24 @@ func (n *networking) up(ctx context.Context) error {
 	if err != nil {
 		n.say("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	state, err := network.Up(ctx, network.Options{
+	net, err := network.Up(ctx, network.Options{
 		Config: config, Limit: n.limit, Run: command.Exec, Modules: "/usr",
-		Resolv: n.resolv, Leases: leaseDir, Logf: n.say,
+		Resolv: n.resolv, Leases: leaseDir, Logf: n.say, Changed: n.save,
 	})
-	return errors.Join(oneLine(err), state.Save(n.state))
+	if err == nil && n.stay {
+		n.save(net.State())
+		fmt.Fprintln(n.out, layout.NetworkUp)
+		<-ctx.Done()
+	}
+	net.Stop()
+	return errors.Join(oneLine(err), net.State().Save(n.state))
+}
+
+// save keeps what was changed, in case that nothing is asked about it later.
+func (n *networking) save(s network.State) {
+	if err := s.Save(n.state); err != nil {
+		n.say("%v", err)
+	}
 }
 
 // oneLine joins the errors of several interfaces to one sentence.

@@ -29,9 +29,9 @@ type boot struct {
 	oldFailure bool            // the last boot's reason is on the ESP
 	addedWords string          // of the kernel's add-on on the ESP
 	first      FirstBoot
-	rootGrew   bool // partition 9, by "disk"
-	openedROOT bool // partition 9 is encrypted, and was opened
-	network    bool // is up, or was tried, by "config"
+	rootGrew   bool     // partition 9, by "disk"
+	openedROOT bool     // partition 9 is encrypted, and was opened
+	network    *network // is up, or was tried, by "config"
 }
 
 // step is a named part of the boot. A step that has not ended at its limit is

@@ -43,6 +43,8 @@ type fake struct {
 	status  int    // of provisioning
 	output  string // of provisioning
 	rescued bool   // the shell was started
+	// keeper is the program of the network, for its first argument.
+	keeper func(ctx context.Context, line func(string), verb string) (int, error)
 
 	mu   sync.Mutex
 	done []string // what was done, in order
@@ -192,6 +194,9 @@ func (f *fake) run(ctx context.Context, line func(string), name string, args ...
 		f.writeExt4(d, RootLabel)
 		return 0, d.Close()
 	case "wellcard":
+		if args[0] == "network" && f.keeper != nil {
+			return f.keeper(ctx, line, args[1])
+		}
 		for l := range strings.SplitSeq(f.output, "\n") {
 			line(l)
 		}

@@ -18,8 +18,9 @@ import (
 )
 
 // Machine is everything the boot does outside of its own memory. All
-// functions must be set. They are called one at a time, but for Log, and but
-// for a step that is stuck in one of them when its limit has passed.
+// functions must be set. They are called one at a time, but for Log and Quote,
+// for Run while the network is up, and for a step that is stuck in one of them
+// when its limit has passed.
 type Machine struct {
 	// Root is put before each path of a file that the boot reads or writes by
 	// itself; "/" except in tests. Paths given to the functions below come
@@ -49,7 +50,8 @@ type Machine struct {
 	CreateVerity    func(name, uuid string, t dm.Target) (path string, err error)
 
 	// Run runs a command and hands over the lines that it prints. The exit
-	// status is -1 with an error if it did not run to its end.
+	// status is -1 with an error if it did not run to its end. When the context
+	// ends the program is asked to end, and killed if it does not.
 	Run   func(ctx context.Context, line func(string), name string, args ...string) (status int, err error)
 	Shell func() error // an interactive one on the console
 

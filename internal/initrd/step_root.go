@@ -313,6 +313,11 @@ var identifiers = map[string]string{"wellcard": "ignition"}
 // command runs a program of /usr; an exit status above ok is an error that
 // carries the last line printed.
 func (b *boot) command(ctx context.Context, ok int, words ...string) error {
+	return b.commandHeard(ctx, ok, func(string) {}, words...)
+}
+
+// commandHeard is command for somebody who wants to hear each line.
+func (b *boot) commandHeard(ctx context.Context, ok int, hear func(string), words ...string) error {
 	name := filepath.Base(words[0])
 	last := ""
 	status, err := b.m.Run(ctx, func(line string) {
@@ -321,6 +326,7 @@ func (b *boot) command(ctx context.Context, ok int, words ...string) error {
 		}
 		last = line
 		b.m.Quote(cmp.Or(identifiers[name], name), line)
+		hear(line)
 	}, words[0], words[1:]...)
 	if err != nil {
 		return fmt.Errorf("running %s: %w", name, err)

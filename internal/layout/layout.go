@@ -115,6 +115,10 @@ const AddonGlob = "loader/addons/*.addon.efi"
 // a first boot; the first is the one we write.
 var FirstBootFlags = []string{"flatcar/first_boot", "coreos/first_boot"}
 
+// NetworkUp is the line by which the program that stays with the network of the
+// first boot says that it is usable.
+const NetworkUp = "network: up"
+
 // Words that the owner of a machine adds to the kernel command line, whatever
 // the version: the settings on the OEM partition, and the add-on on the EFI
 // system partition that is made of them (systemd-stub(7)).

@@ -16,7 +16,7 @@ import (
 
 // configure brings one interface to where its word wants it. The order of the
 // interfaces decides between their ways out.
-func (n *network) configure(ctx context.Context, j job, order int) error {
+func (n *Network) configure(ctx context.Context, j job, order int) error {
 	name, want := j.link.Name, j.want
 	if want.MAC != "" {
 		if err := netif.SetMAC(name, string(want.MAC)); err != nil {
@@ -45,29 +45,29 @@ func (n *network) configure(ctx context.Context, j job, order int) error {
 	for _, a := range want.DNS {
 		n.told([]netip.Addr{a}, nil, true)
 	}
-	return n.addresses(ctx, j, 1024+order)
+	return n.addresses(ctx, j, order)
 }
 
-func (n *network) addresses(ctx context.Context, j job, metric int) error {
+func (n *Network) addresses(ctx context.Context, j job, order int) error {
 	name := j.link.Name
 	if j.want.Address.IsValid() {
-		if err := n.static(name, j.want, metric); err != nil {
+		if err := n.static(name, j.want, order); err != nil {
 			return err
 		}
 	}
 	switch j.want.Method {
 	case netconf.DHCP4:
-		return n.dhcp4(ctx, j, metric)
+		return n.dhcp4(ctx, j, order)
 	case netconf.DHCP6:
-		return n.dhcp6(ctx, name, metric)
+		return n.dhcp6(ctx, name, order)
 	case netconf.Auto6:
-		return n.auto6(ctx, name, metric)
+		return n.auto6(ctx, name, order)
 	case netconf.Link6:
 		return waited(name, "its own IPv6 address", netif.LinkLocal(ctx, name))
 	case netconf.Static:
 		return nil
 	}
-	return n.either(ctx, j, metric)
+	return n.either(ctx, j, order)
 }
 
 // waited says what an interface waited for.
@@ -80,14 +80,14 @@ func waited(name, what string, err error) error {
 
 // either asks by IPv4 and IPv6 at once. One answer is enough; the other has a
 // little time more.
-func (n *network) either(ctx context.Context, j job, metric int) error {
+func (n *Network) either(ctx context.Context, j job, order int) error {
 	name := j.link.Name
 	if !netif.HasIPv6(name) {
-		return n.dhcp4(ctx, j, metric)
+		return n.dhcp4(ctx, j, order)
 	}
-	errs := together(ctx, []task{
-		{func(ctx context.Context) error { return n.dhcp4(ctx, j, metric) }, patienceWith4},
-		{func(ctx context.Context) error { return n.auto6(ctx, name, metric) }, patienceWith6},
+	errs := n.together(ctx, []task{
+		{"", func(ctx context.Context) error { return n.dhcp4(ctx, j, order) }, patienceWith4},
+		{"", func(ctx context.Context) error { return n.auto6(ctx, name, order) }, patienceWith6},
 	})
 	if slices.Contains(errs, nil) {
 		return nil
@@ -95,7 +95,7 @@ func (n *network) either(ctx context.Context, j job, metric int) error {
 	return errors.Join(errs...)
 }
 
-func (n *network) static(name string, want netconf.Interface, metric int) error {
+func (n *Network) static(name string, want netconf.Interface, order int) error {
 	if err := netif.AddAddress(name, want.Address, want.Peer); err != nil {
 		return err
 	}
@@ -107,21 +107,23 @@ func (n *network) static(name string, want netconf.Interface, metric int) error 
 	if want.Gateway.Is6() {
 		everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
-	return netif.AddRoute(name, netif.Route{To: everywhere, Gateway: want.Gateway}, metric)
+	return netif.AddRoute(name, netif.Route{To: everywhere, Gateway: want.Gateway}, n.metric(order))
 }
 
-func (n *network) dhcp4(ctx context.Context, j job, metric int) error {
+func (n *Network) dhcp4(ctx context.Context, j job, order int) error {
 	name := j.link.Name
 	l, err := netif.DHCP4(ctx, name, j.want.Hostname)
 	if err != nil {
 		return waited(name, "an answer of a DHCP server", err)
 	}
-	if err := n.lease(name, l, metric, j.want.MTU == 0); err != nil {
+	if err := n.lease(name, l, order, j.want.MTU == 0); err != nil {
 		return err
 	}
 	if n.Leases == "" {
 		return nil
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	return n.write(leaseFile(n.Leases, j.link.Index), leaseText(l))
 }
 
@@ -131,7 +133,7 @@ func leaseText(l netif.Lease) string {
 }
 
 // lease gives an interface what a server said.
-func (n *network) lease(name string, l netif.Lease, metric int, size bool) error {
+func (n *Network) lease(name string, l netif.Lease, order int, size bool) error {
 	from := "a DHCPv6 server"
 	if l.Server.IsValid() {
 		from = l.Server.String()
@@ -146,7 +148,7 @@ func (n *network) lease(name string, l netif.Lease, metric int, size bool) error
 		}
 	}
 	for _, r := range l.Routes {
-		if err := netif.AddRoute(name, r, metric); err != nil {
+		if err := netif.AddRoute(name, r, n.metric(order)); err != nil {
 			return err
 		}
 	}
@@ -155,21 +157,23 @@ func (n *network) lease(name string, l netif.Lease, metric int, size bool) error
 }
 
 // told notes servers of names.
-func (n *network) told(servers []netip.Addr, search []string, heed bool) {
+func (n *Network) told(servers []netip.Addr, search []string, heed bool) {
 	if !heed {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	var list []string
 	for _, a := range servers {
-		n.servers = append(n.servers, a.String())
+		list = append(list, a.String())
 	}
+	n.servers = append(n.servers, list)
 	for _, s := range search {
 		n.search = append(n.search, strings.TrimSuffix(s, "."))
 	}
 }
 
-func (n *network) dhcp6(ctx context.Context, name string, metric int) error {
+func (n *Network) dhcp6(ctx context.Context, name string, order int) error {
 	if err := waited(name, "its own IPv6 address", netif.LinkLocal(ctx, name)); err != nil {
 		return err
 	}
@@ -177,11 +181,11 @@ func (n *network) dhcp6(ctx context.Context, name string, metric int) error {
 	if err != nil {
 		return waited(name, "an answer of a DHCPv6 server", err)
 	}
-	return n.lease(name, l, metric, false)
+	return n.lease(name, l, order, false)
 }
 
 // auto6 waits for what a router says, and asks where it says to.
-func (n *network) auto6(ctx context.Context, name string, metric int) error {
+func (n *Network) auto6(ctx context.Context, name string, order int) error {
 	if err := waited(name, "its own IPv6 address", netif.LinkLocal(ctx, name)); err != nil {
 		return err
 	}
@@ -197,7 +201,7 @@ func (n *network) auto6(ctx context.Context, name string, metric int) error {
 	n.told(a.DNS, a.Search, !n.Config.IgnoreDNS)
 	switch {
 	case a.Managed:
-		err = n.dhcp6(ctx, name, metric)
+		err = n.dhcp6(ctx, name, order)
 	case a.Other && len(a.DNS) == 0:
 		err = n.inform6(ctx, name)
 	}
@@ -208,7 +212,7 @@ func (n *network) auto6(ctx context.Context, name string, metric int) error {
 }
 
 // inform6 asks for servers of names only; that nobody answers is no failure.
-func (n *network) inform6(ctx context.Context, name string) error {
+func (n *Network) inform6(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*patienceWith4)
 	defer cancel()
 	l, err := netif.DHCP6(ctx, name, true)

@@ -4,15 +4,20 @@ package network
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +33,8 @@ import (
 
 	"wellcar.dev/internal/format/cmdline"
 	"wellcar.dev/internal/format/netconf"
+	"wellcar.dev/internal/provision"
+	"wellcar.dev/internal/provision/fetch"
 	"wellcar.dev/internal/sys/netif"
 )
 
@@ -87,8 +94,9 @@ func err2text(err error) string {
 }
 
 // cable connects a new interface of the machine with a router that does what
-// is said: words of dhcp4, dhcp6, ra, managed, other.
-func cable(t *testing.T, name, what string) {
+// is said: words of dhcp4, dhcp6, ra, managed, other. A router that is late
+// does so when it is told to go; one that is unplugged has no link before.
+func cable(t *testing.T, name, what string) (answer func()) {
 	t.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), asRouter+"="+what)
@@ -117,6 +125,11 @@ func cable(t *testing.T, name, what string) {
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("the router says %q", line)
 	}
+	return func() {
+		if _, err := io.WriteString(in, "go\n"); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // router serves on the first interface that comes, until its stdin ends.
@@ -139,7 +152,11 @@ func router(what string) error {
 	if err := netif.Up(name); err != nil {
 		return err
 	}
-	for _, a := range []string{"10.9.0.1/24", "fd09::1/64", "10.8.0.1/24"} {
+	subnet := "10.9.0."
+	if has("net7") {
+		subnet = "10.7.0."
+	}
+	for _, a := range []string{subnet + "1/24", "fd09::1/64", "10.8.0.1/24"} {
 		if err := netif.AddAddress(name, netip.MustParsePrefix(a), netip.Addr{}); err != nil {
 			return err
 		}
@@ -152,8 +169,22 @@ func router(what string) error {
 		netif.AddAddress("v5", netip.MustParsePrefix("10.5.0.1/24"), netip.Addr{})
 		name = "v5"
 	}
-	if has("dhcp4") {
-		err = serve4(name)
+	told := bufio.NewReader(os.Stdin)
+	if has("late") || has("unplugged") {
+		if has("unplugged") {
+			err = netif.Down(name)
+		}
+		fmt.Println("ready")
+		if line, _ := told.ReadString('\n'); err != nil || line != "go\n" {
+			return fmt.Errorf("%q instead of the word to go, %w", line, err)
+		}
+		err = netif.Up(name)
+	}
+	if err == nil && has("http") {
+		err = serveWeb(subnet + "1:80")
+	}
+	if err == nil && has("dhcp4") {
+		err = serve4(name, subnet)
 	}
 	if err == nil && has("dhcp6") {
 		err = serve6(name)
@@ -168,20 +199,32 @@ func router(what string) error {
 			}
 		}()
 	}
+	if err != nil {
+		return err
+	}
 	fmt.Println("ready")
-	io.Copy(io.Discard, os.Stdin)
+	io.Copy(io.Discard, told)
 	return nil
 }
 
-func serve4(name string) error {
+func serveWeb(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "behind the late one") }))
+	}
+	return err
+}
+
+func serve4(name, subnet string) error {
+	own, leased, names := net.ParseIP(subnet+"1"), net.ParseIP(subnet+"77"), net.ParseIP(subnet+"53")
 	s, err := server4.NewServer(name, nil, func(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
 		kind := dhcpv4.MessageTypeOffer
 		if m.MessageType() == dhcpv4.MessageTypeRequest {
 			kind = dhcpv4.MessageTypeAck
 		}
-		reply, err := dhcpv4.NewReplyFromRequest(m, dhcpv4.WithMessageType(kind), dhcpv4.WithYourIP(net.IPv4(10, 9, 0, 77)),
-			dhcpv4.WithServerIP(net.IPv4(10, 9, 0, 1)), dhcpv4.WithOption(dhcpv4.OptServerIdentifier(net.IPv4(10, 9, 0, 1))),
-			dhcpv4.WithNetmask(net.CIDRMask(24, 32)), dhcpv4.WithRouter(net.IPv4(10, 9, 0, 1)), dhcpv4.WithDNS(net.IPv4(10, 9, 0, 53)),
+		reply, err := dhcpv4.NewReplyFromRequest(m, dhcpv4.WithMessageType(kind), dhcpv4.WithYourIP(leased),
+			dhcpv4.WithServerIP(own), dhcpv4.WithOption(dhcpv4.OptServerIdentifier(own)),
+			dhcpv4.WithNetmask(net.CIDRMask(24, 32)), dhcpv4.WithRouter(own), dhcpv4.WithDNS(names),
 			dhcpv4.WithLeaseTime(600), dhcpv4.WithOption(dhcpv4.OptDomainName("lan.example")))
 		if err == nil {
 			conn.WriteTo(reply.ToBytes(), &net.UDPAddr{IP: net.IPv4bcast, Port: 68})
@@ -268,8 +311,9 @@ func up(t *testing.T, line string) (State, Options, error) {
 	dir := t.TempDir()
 	opt := Options{Config: config, Virtual: true, Logf: t.Logf, Limit: 20 * time.Second,
 		Resolv: filepath.Join(dir, "resolv.conf"), Leases: filepath.Join(dir, "leases")}
-	s, err := Up(context.Background(), opt)
-	return s, opt, err
+	n, err := Up(context.Background(), opt)
+	n.Stop()
+	return n.State(), opt, err
 }
 
 func mustUp(t *testing.T, line string) (State, Options) {
@@ -343,6 +387,128 @@ func TestAny(t *testing.T) {
 		t.Errorf("the way out is %v", routes)
 	}
 	down(t, s)
+}
+
+// TestLate has a second interface that gets its address after the network was
+// called up, and a fetch of something that only it leads to.
+func TestLate(t *testing.T) {
+	if !machine(t) {
+		return
+	}
+	for _, how := range []string{"late", "unplugged"} {
+		t.Run(how, func(t *testing.T) {
+			cable(t, "a", "dhcp4")
+			answer := cable(t, "b", how+" net7 dhcp4 http")
+			config, _ := netconf.Parse(cmdline.Parse("rd.route=10.6.0.0/16:10.7.0.9"))
+			changed := make(chan State, 9)
+			opt := Options{Config: config, Virtual: true, Logf: t.Logf, Limit: 20 * time.Second, Resolv: filepath.Join(t.TempDir(), "resolv.conf"),
+				Changed: func(s State) { changed <- s }}
+			n, err := Up(t.Context(), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantAddress(t, "b")
+			wantFile(t, opt.Resolv, "nameserver 10.9.0.53\nsearch lan.example\n")
+			fetched := fetchLate(t, answer)
+			if fetched != "behind the late one" {
+				t.Errorf("fetched %q", fetched)
+			}
+			if s := <-changed; !slices.Contains(s.Up, "b") {
+				t.Error(s)
+			}
+			wantAddress(t, "b", "10.7.0.77/24")
+			wantFile(t, opt.Resolv, "nameserver 10.9.0.53\nnameserver 10.7.0.53\nsearch lan.example\n")
+			for to, want := range map[string]string{"8.8.8.8": "10.9.0.1", "10.6.1.1": "10.7.0.9"} {
+				if routes, err := netlink.RouteGet(net.ParseIP(to)); len(routes) != 1 || routes[0].Gw.String() != want {
+					t.Errorf("to %s it goes by %v, %v, want %s", to, routes, err, want)
+				}
+			}
+			n.Stop()
+			down(t, n.State())
+			for _, name := range []string{"a", "b"} {
+				if err := netif.Delete(name); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// fetchLate fetches from behind the interface that has no address yet; after
+// the first try that fails it gets one.
+func fetchLate(t *testing.T, answer func()) string {
+	t.Helper()
+	once := sync.OnceFunc(answer)
+	client := fetch.New(fetch.Options{Total: time.Minute, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, network, address)
+		if err != nil {
+			once()
+		}
+		return conn, err
+	}})
+	var out bytes.Buffer
+	if err := client.Fetch(t.Context(), provision.Request{URL: "http://10.7.0.1/"}, &out); err != nil {
+		t.Error(err)
+	}
+	client.Close()
+	return out.String()
+}
+
+// TestStopped ends what has no answer.
+func TestStopped(t *testing.T) {
+	if !machine(t) {
+		return
+	}
+	cable(t, "a", "dhcp4")
+	cable(t, "b", "late")
+	n, err := Up(t.Context(), Options{Virtual: true, Logf: t.Logf, Limit: 20 * time.Second, Changed: func(s State) { t.Error("changed:", s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	n.Stop()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %s", took)
+	}
+	down(t, n.State())
+}
+
+func TestRace(t *testing.T) {
+	fails, now := errors.New("no"), time.Unix(0, 0)
+	at := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
+	patient := []task{{others: 5 * time.Second}, {others: 2 * time.Second}, {}}
+	for name, c := range map[string]struct {
+		ends func(*race)
+		over []int // first second in which the race is over
+	}{
+		"nothing ended":  {func(r *race) {}, nil},
+		"one failed":     {func(r *race) { r.ended(0, fails, at(0)) }, nil},
+		"one came":       {func(r *race) { r.ended(0, nil, at(1)) }, []int{6}},
+		"a shorter wait": {func(r *race) { r.ended(0, nil, at(1)); r.ended(1, nil, at(2)) }, []int{4}},
+		"a longer wait":  {func(r *race) { r.ended(1, nil, at(1)); r.ended(0, nil, at(2)) }, []int{3}},
+		"waits for all":  {func(r *race) { r.ended(2, nil, at(1)) }, nil},
+		"all ended":      {func(r *race) { r.ended(0, nil, at(1)); r.ended(1, fails, at(1)); r.ended(2, fails, at(1)) }, []int{0}},
+	} {
+		r := newRace(patient)
+		c.ends(r)
+		var over []int
+		for second := range 100 {
+			if r.over(at(second)) {
+				over = []int{second}
+				break
+			}
+		}
+		if diff := cmp.Diff(c.over, over); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestResolvConf(t *testing.T) {
+	got := resolvConf([][]string{{"1", "2", "3"}, nil, {"4", "1"}}, []string{"x", "y", "x"})
+	if want := "nameserver 1\nnameserver 4\nnameserver 2\nnameserver 3\nsearch x y\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 func TestAdvertised(t *testing.T) {
@@ -473,11 +639,11 @@ func TestFailures(t *testing.T) {
 		"ip=a:auto6": "a: waiting for an IPv6 router: gave up after 1s",
 	} {
 		config, _ := netconf.Parse(cmdline.Parse(line))
-		s, err := Up(context.Background(), Options{Config: config, Virtual: true, Limit: time.Second})
+		n, err := Up(context.Background(), Options{Config: config, Virtual: true, Limit: time.Second})
 		if err2text(err) != want {
 			t.Errorf("%s: %v, want %s", line, err, want)
 		}
-		down(t, s)
+		down(t, n.State())
 	}
 }
 
@@ -489,11 +655,11 @@ func TestNoCarrier(t *testing.T) {
 		t.Fatal(err)
 	}
 	config, _ := netconf.Parse(cmdline.Parse("ip=a:dhcp"))
-	s, err := Up(context.Background(), Options{Config: config, Virtual: true, Limit: time.Second})
+	n, err := Up(context.Background(), Options{Config: config, Virtual: true, Limit: time.Second})
 	if err2text(err) != "a: waiting for a link to the other side: gave up after 1s" {
 		t.Error(err)
 	}
-	down(t, s)
+	down(t, n.State())
 }
 
 func TestState(t *testing.T) {

@@ -8,6 +8,10 @@
 // addresses by DHCP, DHCPv6 and router advertisements, all at once, and one
 // that has one is enough. With it each interface that is named must succeed.
 // Interfaces may be named as the kernel names them or as the system will.
+//
+// What has no answer when the network is usable goes on asking until Stop, and
+// is added behind what there is: its routes count less, its servers of names
+// come later.
 package network
 
 import (
@@ -30,7 +34,7 @@ import (
 // Options say what to bring up, and with what.
 type Options struct {
 	Config netconf.Config
-	Limit  time.Duration  // for everything
+	Limit  time.Duration  // until the network is usable
 	Run    command.Runner // runs modprobe and udevadm
 	// Modules is the directory with lib/modules of the drivers; empty: none
 	// are loaded.
@@ -40,9 +44,11 @@ type Options struct {
 	Resolv  string // path of resolv.conf
 	Leases  string // folder for what DHCP servers said, by index of the interface
 	Logf    func(format string, args ...any)
+	// Changed hears of each change after Up, one at a time. May be nil.
+	Changed func(State)
 }
 
-// Limit is how long everything may take, unless somebody says otherwise.
+// Limit is how long Up may take, unless somebody says otherwise.
 const Limit = 2 * time.Minute
 
 // StateFile is where Up leaves what Down needs.
@@ -53,6 +59,10 @@ type State struct {
 	Up    []string `json:"up,omitempty"`    // interfaces that were brought up
 	Made  []string `json:"made,omitempty"`  // virtual interfaces, in the order of making
 	Files []string `json:"files,omitempty"` // that were written
+}
+
+func (s State) clone() State {
+	return State{slices.Clone(s.Up), slices.Clone(s.Made), slices.Clone(s.Files)}
 }
 
 // Save writes the state.
@@ -89,16 +99,31 @@ func LoadState(name string) (State, error) {
 // leaseFile is where a lease is kept, as systemd-networkd does.
 func leaseFile(dir string, index int) string { return filepath.Join(dir, strconv.Itoa(index)) }
 
-// resolvConf is the text of resolv.conf(5). The resolver heeds three servers.
-func resolvConf(servers, search []string) string {
+// resolvConf is the text of resolv.conf(5). The resolver heeds three servers,
+// so the first of each list come before the second ones.
+func resolvConf(servers [][]string, search []string) string {
 	var b strings.Builder
-	for _, s := range unique(servers) {
+	for _, s := range unique(inTurn(servers)) {
 		b.WriteString("nameserver " + s + "\n")
 	}
 	if len(search) > 0 {
 		b.WriteString("search " + strings.Join(unique(search), " ") + "\n")
 	}
 	return b.String()
+}
+
+// inTurn takes the first of each list, then the second, and so on.
+func inTurn(lists [][]string) []string {
+	var out []string
+	for i, more := 0, true; more; i++ {
+		more = false
+		for _, l := range lists {
+			if i < len(l) {
+				out, more = append(out, l[i]), true
+			}
+		}
+	}
+	return out
 }
 
 func unique(list []string) []string {

@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,40 +25,66 @@ const (
 	patienceWith6 = 10 * time.Second
 )
 
-// network is one call of Up.
-type network struct {
+// Network is a network that was brought up.
+type Network struct {
 	Options
-	state State
 	names map[string][]string // other names of interfaces, by that of the kernel
 
+	end    context.CancelCauseFunc // of all that asks
+	asking sync.WaitGroup
+
 	mu      sync.Mutex
-	servers []string
+	state   State
+	servers [][]string // the owner's, then those that each answer had
 	search  []string
+	waiting []netconf.Route // whose gateway is on no interface yet
+	open    int             // tasks that have not ended
+	usable  bool            // Up is over
 }
 
-// Up brings up what the options say. What was changed is in the state, also
-// after a failure; the error names each interface and what it waited for.
-func Up(ctx context.Context, opt Options) (State, error) {
+// Up brings up what the options say. What was changed is in the State, also
+// after a failure; the error names each interface and what it waited for. What
+// has no answer yet goes on until Stop.
+func Up(ctx context.Context, opt Options) (*Network, error) {
 	if opt.Limit == 0 {
 		opt.Limit = Limit
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, opt.Limit, fmt.Errorf("gave up after %s", opt.Limit))
-	defer cancel()
-	n := &network{Options: opt, names: map[string][]string{}}
+	n := &Network{Options: opt, names: map[string][]string{}, waiting: slices.Clone(opt.Config.Routes)}
+	ctx, n.end = context.WithCancelCause(ctx)
+	late := time.AfterFunc(opt.Limit, func() { n.end(fmt.Errorf("gave up after %s", opt.Limit)) })
+	defer late.Stop()
 	if err := n.drivers(ctx); err != nil {
 		n.logf("some drivers are missing: %v", err)
 	}
 	err := n.bringUp(ctx)
-	return n.state, err
+	if err != nil {
+		n.Stop()
+	}
+	return n, err
 }
 
-func (n *network) logf(format string, args ...any) {
+// Stop ends all asking. The network stays as it is, for Down.
+func (n *Network) Stop() {
+	n.end(errStopped)
+	n.asking.Wait()
+}
+
+var errStopped = errors.New("it was stopped")
+
+// State is what was changed so far.
+func (n *Network) State() State {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.state.clone()
+}
+
+func (n *Network) logf(format string, args ...any) {
 	if n.Logf != nil {
 		n.Logf(format, args...)
 	}
 }
 
-func (n *network) drivers(ctx context.Context) error {
+func (n *Network) drivers(ctx context.Context) error {
 	if n.Modules == "" {
 		return nil
 	}
@@ -75,7 +98,7 @@ func (n *network) drivers(ctx context.Context) error {
 	return netif.LoadDrivers(ctx, n.Run, n.Modules, more...)
 }
 
-func (n *network) bringUp(ctx context.Context) error {
+func (n *Network) bringUp(ctx context.Context) error {
 	if err := n.rename(ctx); err != nil {
 		return err
 	}
@@ -86,40 +109,17 @@ func (n *network) bringUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, a := range n.Config.Nameservers {
+		n.servers = append(n.servers, []string{a.String()})
+	}
 	if err := n.all(ctx, jobs, enough); err != nil {
 		return err
 	}
-	for _, r := range n.Config.Routes {
-		if err := n.route(ctx, r); err != nil {
-			return err
-		}
-	}
-	for _, a := range n.Config.Nameservers {
-		n.servers = append([]string{a.String()}, n.servers...)
-	}
-	return n.write(n.Resolv, resolvConf(n.servers, n.search))
-}
-
-// write makes a file that Down removes.
-func (n *network) write(name, text string) error {
-	if name == "" || text == "" {
-		return nil
-	}
-	err := os.MkdirAll(filepath.Dir(name), 0o755)
-	if err == nil {
-		err = os.WriteFile(name, []byte(text), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("writing what the network told: %w", err)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.state.Files = append(n.state.Files, name)
-	return nil
+	return n.ready(ctx)
 }
 
 // rename gives interfaces the names of ifname=.
-func (n *network) rename(ctx context.Context) error {
+func (n *Network) rename(ctx context.Context) error {
 	for _, want := range n.Config.Names {
 		l, err := n.await(ctx, string(want.MAC), func(l netif.Link) bool { return l.MAC == string(want.MAC) && l.Hardware != n.Virtual })
 		if err == nil && l.Name != want.Name {
@@ -133,7 +133,7 @@ func (n *network) rename(ctx context.Context) error {
 }
 
 // await waits for an interface, which what describes.
-func (n *network) await(ctx context.Context, what string, wanted func(netif.Link) bool) (netif.Link, error) {
+func (n *Network) await(ctx context.Context, what string, wanted func(netif.Link) bool) (netif.Link, error) {
 	var found netif.Link
 	var there []string
 	err := netif.Wait(ctx, func() (bool, error) {
@@ -162,7 +162,7 @@ func list(names []string) string {
 }
 
 // named waits for an interface by any of its names.
-func (n *network) named(ctx context.Context, name string) (netif.Link, error) {
+func (n *Network) named(ctx context.Context, name string) (netif.Link, error) {
 	return n.await(ctx, name, func(l netif.Link) bool {
 		if l.Name == name {
 			return true
@@ -175,7 +175,7 @@ func (n *network) named(ctx context.Context, name string) (netif.Link, error) {
 }
 
 // virtual makes bonds, then VLANs.
-func (n *network) virtual(ctx context.Context) error {
+func (n *Network) virtual(ctx context.Context) error {
 	for _, b := range n.Config.Bonds {
 		if err := n.bond(ctx, b); err != nil {
 			return err
@@ -192,17 +192,17 @@ func (n *network) virtual(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n.state.Made = append(n.state.Made, v.Name)
+		n.made(v.Name)
 	}
 	return nil
 }
 
-func (n *network) bond(ctx context.Context, b netconf.Bond) error {
+func (n *Network) bond(ctx context.Context, b netconf.Bond) error {
 	var options [][2]string
 	for _, o := range b.Options {
 		options = append(options, [2]string{o.Name, o.Value})
 	}
-	n.state.Made = append(n.state.Made, b.Name)
+	n.made(b.Name)
 	if err := netif.AddBond(b.Name, options); err != nil {
 		return err
 	}
@@ -224,7 +224,13 @@ func (n *network) bond(ctx context.Context, b netconf.Bond) error {
 	return netif.SetMTU(b.Name, b.MTU)
 }
 
-func (n *network) up(name string) error {
+func (n *Network) made(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state.Made = append(n.state.Made, name)
+}
+
+func (n *Network) up(name string) error {
 	n.mu.Lock()
 	if !slices.Contains(n.state.Up, name) {
 		n.state.Up = append(n.state.Up, name)
@@ -240,7 +246,7 @@ type job struct {
 }
 
 // jobs are what is to be done at once; enough says that one success is.
-func (n *network) jobs(ctx context.Context) (jobs []job, enough bool, err error) {
+func (n *Network) jobs(ctx context.Context) (jobs []job, enough bool, err error) {
 	all := n.Config.Interfaces
 	if len(all) == 0 {
 		all = []netconf.Interface{n.implied()}
@@ -270,7 +276,7 @@ func (n *network) jobs(ctx context.Context) (jobs []job, enough bool, err error)
 }
 
 // implied is what there is to do without ip=.
-func (n *network) implied() netconf.Interface {
+func (n *Network) implied() netconf.Interface {
 	if n.Config.BootDevice != "" {
 		return netconf.Interface{Name: n.Config.BootDevice}
 	}
@@ -285,82 +291,13 @@ func (n *network) implied() netconf.Interface {
 
 // every waits for an interface of hardware, and returns all there are, bonds
 // in place of their members.
-func (n *network) every(ctx context.Context) ([]netif.Link, error) {
+func (n *Network) every(ctx context.Context) ([]netif.Link, error) {
 	usable := func(l netif.Link) bool {
-		return l.Master == 0 && (l.Hardware || n.Virtual && l.Kind == "veth" || slices.Contains(n.state.Made, l.Name))
+		return l.Master == 0 && (l.Hardware || n.Virtual && l.Kind == "veth" || slices.Contains(n.State().Made, l.Name))
 	}
 	if _, err := n.await(ctx, "of any network card", usable); err != nil {
 		return nil, err
 	}
 	links, err := netif.List()
 	return slices.DeleteFunc(links, func(l netif.Link) bool { return !usable(l) }), err
-}
-
-// all does the jobs at once. With enough, it is one success, and a little
-// patience with the others.
-func (n *network) all(ctx context.Context, jobs []job, enough bool) error {
-	others := time.Duration(0)
-	if enough {
-		others = patience
-	}
-	var tasks []task
-	for i, j := range jobs {
-		tasks = append(tasks, task{func(ctx context.Context) error { return n.configure(ctx, j, i) }, others})
-	}
-	errs := together(ctx, tasks)
-	if enough && slices.Contains(errs, nil) {
-		for _, err := range errs {
-			if err != nil && !errors.Is(err, errLate) {
-				n.logf("%v", err)
-			}
-		}
-		return nil
-	}
-	return errors.Join(errs...)
-}
-
-// task is one of several ways.
-type task struct {
-	do     func(context.Context) error
-	others time.Duration // that the others have after its success; 0: as long as they want
-}
-
-// together does tasks at once and returns what came of each. After a success
-// the others are ended by errLate.
-func together(ctx context.Context, tasks []task) []error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var wait sync.WaitGroup
-	errs := make([]error, len(tasks))
-	for i, t := range tasks {
-		wait.Go(func() {
-			if errs[i] = t.do(ctx); errs[i] == nil && t.others > 0 {
-				time.AfterFunc(t.others, func() { stop(errLate) })
-			}
-		})
-	}
-	wait.Wait()
-	return errs
-}
-
-var errLate = errors.New("another interface was faster")
-
-func (n *network) route(ctx context.Context, r netconf.Route) error {
-	if r.Device != "" {
-		l, err := n.named(ctx, r.Device)
-		if err != nil {
-			return err
-		}
-		return netif.AddRoute(l.Name, netif.Route{To: r.To, Gateway: r.Gateway}, 0)
-	}
-	for _, name := range n.state.Up {
-		addrs, err := netif.Addresses(name)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Contains(r.Gateway) }) {
-			return netif.AddRoute(name, netif.Route{To: r.To, Gateway: r.Gateway}, 0)
-		}
-	}
-	return fmt.Errorf("adding the route to %s: no interface leads to the gateway %s", r.To, r.Gateway)
 }

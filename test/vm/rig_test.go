@@ -105,6 +105,15 @@ func (r *rig) start(m qemu.Machine) *qemu.VM {
 	return vm
 }
 
+// plug plugs the cable of a network card in, or pulls it. The first is net0.
+func (r *rig) plug(vm *qemu.VM, card string, in bool) {
+	r.Helper()
+	m, err := qemu.DialMonitor(r.ctx, vm.MonitorPath())
+	r.must(err)
+	defer m.Close()
+	r.must(m.Do(r.ctx, "set_link", map[string]any{"name": card, "up": in}, nil))
+}
+
 // keyConfig lets the test's key in as core.
 func (r *rig) keyConfig() []byte {
 	text, err := json.Marshal(r.key.Line)

@@ -105,7 +105,7 @@ func (s *sources) config(r *rig, contents ...string) []byte {
 	r.must(err)
 	line, err := json.Marshal(r.key.Line)
 	r.must(err)
-	fmt.Fprintf(&b, `{"ignition":{"version":"3.3.0","timeouts":{"httpTotal":20},"security":{"tls":{"certificateAuthorities":[{"source":%s}]}}},"passwd":{"users":[{"name":"core","sshAuthorizedKeys":[%s]}]},"storage":{"files":[`, authority, line)
+	fmt.Fprintf(&b, `{"ignition":{"version":"3.3.0","timeouts":{"httpTotal":120},"security":{"tls":{"certificateAuthorities":[{"source":%s}]}}},"passwd":{"users":[{"name":"core","sshAuthorizedKeys":[%s]}]},"storage":{"files":[`, authority, line)
 	for i, c := range contents {
 		if i > 0 {
 			b.WriteByte(',')
@@ -116,8 +116,10 @@ func (s *sources) config(r *rig, contents ...string) []byte {
 	return b.Bytes()
 }
 
-// TestSources provisions a machine from servers, and gives the program in it
-// configs whose servers lie: no file of those may be written.
+// TestSources provisions a machine from servers, one of which only the second
+// network card leads to. Its cable is plugged in when the first try has failed.
+// Then it gives the program in the machine configs whose servers lie: no file
+// of those may be written.
 func TestSources(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -129,13 +131,19 @@ func TestSources(t *testing.T) {
 		`{"source":"`+s.http+`/key","httpHeaders":[{"name":"X-Token","value":"secret"}]}`,
 		`{"source":"`+s.http+`/busy"}`,
 		`{"source":"`+s.https+`/packed","compression":"gzip"}`,
-		`{"source":"`+s.tftp+`/dir/file"}`)
-	vm := r.start(qemu.Machine{Image: r.image, FwCfg: map[string][]byte{configName: config}})
+		`{"source":"`+s.tftp+`/dir/file"}`,
+		`{"source":"`+strings.Replace(s.http, qemu.HostAddress, "10.0.3.2", 1)+`/plain"}`)
+	vm := r.start(qemu.Machine{Image: r.image, NICs: 2, FwCfg: map[string][]byte{configName: config}})
+	r.plug(vm, "net1", false)
+	r.says(vm, 0, `network: eth1 has no answer yet`)
+	r.says(vm, 0, `http://10\.0\.3\.2:\d+/plain does not answer yet`)
+	r.plug(vm, "net1", true)
+	r.says(vm, 0, `network: eth1 has 10\.0\.3\.15/24 from 10\.0\.3\.2`)
 	client, err := vm.SSH(r.ctx, "core", r.key, 0)
 	r.must(err)
 	defer client.Close()
 	r.overSSH(client, []check{
-		{"the files", "cd /var/fetched; cat 0 1 2 3 4; head -n 1 5; wc -l < 5", "over http\nafter a redirect\nwith a header\nat the third try\nunpacked\nover tftp\n1000", 0},
+		{"the files", "cd /var/fetched; cat 0 1 2 3 4; head -n 1 5; wc -l < 5; cat 6", "over http\nafter a redirect\nwith a header\nat the third try\nunpacked\nover tftp\n1000\nover http", 0},
 		noFailed,
 	})
 	for _, lie := range []struct{ what, contents, want string }{

@@ -27,7 +27,7 @@ type Options struct {
 	// Roots are the certificate authorities of the system. Nil: those of the
 	// machine that runs this.
 	Roots func() (*x509.CertPool, error)
-	// Dial opens connections. Nil: as usual, within 30 s.
+	// Dial opens connections. Nil: as usual, within 10 s.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Logf hears why something takes longer. Nil: nobody does.
 	Logf func(format string, args ...any)

@@ -19,7 +19,7 @@ import (
 const (
 	userAgent    = "Ignition/2.26.0"
 	accept       = "application/vnd.coreos.ignition+json;version=3.6.0, */*;q=0.1"
-	dialTimeout  = 30 * time.Second
+	dialTimeout  = 10 * time.Second // a try keeps to the way that there was when it began
 	tlsTimeout   = 10 * time.Second
 	redirectsMax = 10
 )
