@@ -19,9 +19,6 @@ import (
 	"wellcar.dev/internal/sys/rootfs"
 )
 
-// undoUnit is the transient timer that undoes what nobody confirms.
-const undoUnit = "wellcar-try"
-
 const applyHelp = `Changes this machine to another config, without provisioning it again:
 
   wellcard apply NEW.ign --plan     show what would change
@@ -31,7 +28,8 @@ const applyHelp = `Changes this machine to another config, without provisioning 
   wellcard apply NEW.ign            change it for good
 
 What people changed by hand since stays, or is a conflict where the new config
-changes it too. A reboot undoes what is not confirmed.
+changes it too. A reboot undoes what is not confirmed. With --allow-reboot the
+machine restarts at once if the change needs it, and --try counts from then on.
 
 `
 
@@ -51,14 +49,14 @@ func runApply(ctx context.Context, args []string, out, errOut io.Writer) error {
 	f.SetOutput(errOut)
 	f.StringVar(&a.root, "root", "/", "`directory` that is the machine's root")
 	f.BoolVar(&a.plan, "plan", false, "show what would change, and do nothing")
-	f.DurationVar(&a.try, "try", 0, "undo the change after this `time` unless it is confirmed")
+	f.Func("try", "undo the change after this `time` (90s, 5m, 1h) unless it is confirmed", a.setTry)
 	f.BoolVar(&a.confirm, "confirm", false, "keep the change that is being tried")
 	f.BoolVar(&a.undo, "undo", false, "undo the last change")
 	f.BoolVar(&a.boot, "boot", false, "with --undo: the machine starts; undo only what nobody confirmed")
 	f.BoolVar(&a.expired, "expired", false, "with --undo: the time is over; undo only what nobody confirmed")
 	f.BoolVar(&a.allow.Force, "force", false, "replace what people changed by hand")
-	f.BoolVar(&a.allow.Reboot, "allow-reboot", false, "also change what needs a reboot")
-	f.BoolVar(&a.allow.Wipe, "allow-wipe", false, "also change what can destroy data")
+	f.BoolVar(&a.allow.Reboot, "allow-reboot", false, "also change, or undo, what needs a reboot, and restart")
+	f.BoolVar(&a.allow.Wipe, "allow-wipe", false, "also replace directories with all that is in them")
 	f.BoolVar(&a.asJSON, "json", false, "print the plan as JSON")
 	f.Usage = func() { fmt.Fprint(errOut, applyHelp); f.PrintDefaults() }
 	words, err := parseWords(f, args)
@@ -86,12 +84,19 @@ func parseWords(f *flag.FlagSet, args []string) (words []string, err error) {
 	}
 }
 
+func (a *applying) setTry(text string) (err error) {
+	if a.try, err = time.ParseDuration(text); err != nil || a.try <= 0 {
+		return errors.New("write a time as 90s, 5m or 1h")
+	}
+	return nil
+}
+
 func (a *applying) usage(words []string, errOut io.Writer) error {
-	want := 1
-	if a.confirm || a.undo {
+	want, ends := 1, a.confirm || a.undo
+	if ends {
 		want = 0
 	}
-	if len(words) != want || a.confirm && a.undo || a.try < 0 || a.plan && a.try > 0 {
+	if len(words) != want || a.confirm && a.undo || a.plan && a.try > 0 || ends && (a.plan || a.try > 0) || (a.boot || a.expired) && !a.undo {
 		fmt.Fprintln(errOut, "apply: give a config with --plan, --try TIME or nothing, or --confirm or --undo without one")
 		return errUsage
 	}
@@ -107,7 +112,7 @@ func (a *applying) run(ctx context.Context) error {
 		return err
 	}
 	defer root.Close()
-	a.target = provision.Target{Files: root, Run: root.Run, Kernel: bootedLine(true)}
+	a.target = provision.Target{Files: root, Run: root.Run, Kernel: bootedLine()}
 	switch {
 	case a.confirm:
 		return a.runConfirm(ctx)
@@ -126,38 +131,12 @@ func (a *applying) runConfirm(ctx context.Context) error {
 	return nil
 }
 
-func (a *applying) runUndo(ctx context.Context) error {
-	j, err := daytwo.LoadJournal(a.target.Files)
-	onlyTried := a.boot || a.expired
-	if errors.Is(err, fs.ErrNotExist) || err == nil && onlyTried && j.Phase == daytwo.Applied {
-		if onlyTried {
-			return nil
-		}
-		return errors.New("there is nothing to undo")
-	}
-	if err != nil {
-		return err
-	}
-	if err := daytwo.Undo(ctx, a.target, j, !a.boot); err != nil {
-		return err
-	}
-	a.say("undone: %d paths are as they were", len(j.Saved))
-	if a.boot {
-		_, err := a.target.Run(ctx, "/usr/bin/systemctl", "start", "--no-block", "default.target")
-		return err
-	}
-	if !a.expired {
-		a.stopTimer(ctx)
-	}
-	return nil
-}
-
 func (a *applying) runChange(ctx context.Context) error {
 	config, err := a.load()
 	if err != nil {
 		return err
 	}
-	plan, full, err := a.compare(ctx, config)
+	plan, err := a.compare(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -171,24 +150,37 @@ func (a *applying) runChange(ctx context.Context) error {
 	if err := a.refuse(plan); err != nil {
 		return err
 	}
-	if err := a.apply(ctx, plan, config, full); err != nil {
+	restart, err := a.apply(ctx, plan, config)
+	if err != nil {
 		return err
 	}
 	for _, c := range plan.Changes {
 		a.say("%s", c)
 	}
-	if a.try > 0 {
-		a.say("undone in %s unless confirmed: wellcard apply --confirm", a.try)
+	return a.afterChange(ctx, restart)
+}
+
+func (a *applying) afterChange(ctx context.Context, restart bool) error {
+	since := ""
+	if restart {
+		since = " after the restart"
 	}
-	return nil
+	if a.try > 0 {
+		a.say("undone in %s%s unless confirmed: wellcard apply --confirm", a.try, since)
+	}
+	if !restart {
+		return nil
+	}
+	if a.try > 0 {
+		a.stopTimer(ctx) // another is started by the next boot
+	}
+	return a.restart(ctx)
 }
 
 // refuse tells everything that stands in the way.
 func (a *applying) refuse(p daytwo.Plan) error {
 	allow := a.allow
-	if a.try > 0 { // they could not be undone
-		allow.Reboot, allow.Wipe = false, false
-	}
+	allow.Try = a.try > 0
 	err := p.Refuse(allow)
 	if report := (provision.Report)(nil); errors.As(err, &report) && len(report) > 1 {
 		for _, problem := range report {
@@ -198,53 +190,25 @@ func (a *applying) refuse(p daytwo.Plan) error {
 	return err
 }
 
-func (a *applying) apply(ctx context.Context, p daytwo.Plan, c provision.Config, full provision.Plan) error {
+func (a *applying) apply(ctx context.Context, p daytwo.Plan, c provision.Config) (restart bool, err error) {
 	text, err := json.Marshal(c.Ignition)
 	if err != nil {
-		return err
+		return false, err
 	}
 	places, err := json.Marshal(c.Places())
 	if err != nil {
-		return err
+		return false, err
 	}
 	if a.try > 0 {
-		if err := a.startTimer(ctx); err != nil {
-			return err
+		if err := a.firstTimer(ctx); err != nil {
+			return false, err
 		}
 	}
-	if err := daytwo.Apply(ctx, a.target, p, daytwo.Config{JSON: text, Places: places}, a.try > 0); err != nil {
-		if a.try > 0 && !errors.Is(err, daytwo.ErrTrying) {
-			a.stopTimer(ctx)
-		}
-		return err
+	restart, err = daytwo.Apply(ctx, a.target, p, daytwo.Config{JSON: text, Places: places}, a.try)
+	if err != nil && a.try > 0 && !errors.Is(err, daytwo.ErrTrying) {
+		a.stopTimer(ctx)
 	}
-	return a.otherStages(ctx, p, full)
-}
-
-// otherStages carries out what was allowed by a flag.
-func (a *applying) otherStages(ctx context.Context, p daytwo.Plan, full provision.Plan) error {
-	needs := map[daytwo.Need]bool{}
-	for _, c := range p.Changes {
-		needs[c.Need] = c.Need != ""
-	}
-	var stages []provision.Stage
-	if needs[daytwo.NeedReboot] {
-		stages = append(stages, provision.StageKargs)
-	}
-	if needs[daytwo.NeedWipe] {
-		stages = append(stages, provision.StageDisks)
-	}
-	for _, s := range stages {
-		err := provision.ApplyStages(ctx, full, a.target, s)
-		if errors.Is(err, provision.ErrRestart) {
-			a.say("the kernel arguments are there after a reboot")
-			continue
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return restart, err
 }
 
 // load reads the new config.
@@ -264,25 +228,25 @@ func (a *applying) load() (provision.Config, error) {
 	return c.WithoutReferences(), more.Err()
 }
 
-// compare makes the plan of a change, and the one that a first boot would have.
-func (a *applying) compare(ctx context.Context, config provision.Config) (daytwo.Plan, provision.Plan, error) {
+// compare makes the plan of a change.
+func (a *applying) compare(ctx context.Context, config provision.Config) (daytwo.Plan, error) {
 	applied, _, err := loadApplied(a.target)
 	if err != nil {
-		return daytwo.Plan{}, provision.Plan{}, err
+		return daytwo.Plan{}, err
 	}
-	old, _, err := stateOf(ctx, a.target, applied)
+	old, err := stateOf(ctx, a.target, applied)
 	if err != nil {
-		return daytwo.Plan{}, provision.Plan{}, err
+		return daytwo.Plan{}, err
 	}
-	new, full, err := stateOf(ctx, a.target, config)
+	new, err := stateOf(ctx, a.target, config)
 	if err != nil {
-		return daytwo.Plan{}, provision.Plan{}, err
+		return daytwo.Plan{}, err
 	}
 	facts, err := daytwo.Gather(ctx, a.target, old, new)
 	if err != nil {
-		return daytwo.Plan{}, provision.Plan{}, err
+		return daytwo.Plan{}, err
 	}
-	return daytwo.Diff(old, new, facts), full, nil
+	return daytwo.Diff(old, new, facts), nil
 }
 
 // loadApplied reads the config that the machine was made from. A machine
@@ -308,22 +272,22 @@ func loadApplied(t provision.Target) (provision.Config, bool, error) {
 }
 
 // stateOf plans for a machine that has none of the config's accounts yet.
-func stateOf(ctx context.Context, t provision.Target, c provision.Config) (daytwo.State, provision.Plan, error) {
+func stateOf(ctx context.Context, t provision.Target, c provision.Config) (daytwo.State, error) {
 	plan, err := c.Plan(provision.DefaultFacts())
 	if err != nil {
-		return daytwo.State{}, plan, err
+		return daytwo.State{}, err
 	}
 	accounts := map[string]provision.Account{}
 	for _, u := range c.Ignition.Passwd.Users {
 		a, ok, err := t.User(ctx, u.Name)
 		if err != nil {
-			return daytwo.State{}, plan, fmt.Errorf("looking up the user %s: %w", u.Name, err)
+			return daytwo.State{}, fmt.Errorf("looking up the user %s: %w", u.Name, err)
 		}
 		if ok {
 			accounts[u.Name] = a
 		}
 	}
-	return daytwo.StateOf(plan, accounts), plan, nil
+	return daytwo.StateOf(plan, accounts), nil
 }
 
 func (a *applying) show(p daytwo.Plan) error {
@@ -355,26 +319,6 @@ func writePlaced(w io.Writer, lines []placed) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// startTimer sees to it that the change is undone even if this program, and
-// the shell it runs in, are gone by then.
-func (a *applying) startTimer(ctx context.Context) error {
-	if j, err := daytwo.LoadJournal(a.target.Files); err == nil && j.Phase != daytwo.Applied {
-		return daytwo.ErrTrying
-	}
-	a.stopTimer(ctx)
-	_, err := a.target.Run(ctx, "/usr/bin/systemd-run", "--quiet", "--collect", "--unit="+undoUnit,
-		fmt.Sprintf("--on-active=%dms", a.try.Milliseconds()), "--timer-property=AccuracySec=100ms",
-		"/usr/bin/wellcard", "apply", "--undo", "--expired")
-	if err != nil {
-		return fmt.Errorf("starting the timer that undoes the change: %w", err)
-	}
-	return nil
-}
-
-func (a *applying) stopTimer(ctx context.Context) {
-	_, _ = a.target.Run(ctx, "/usr/bin/systemctl", "stop", undoUnit+".timer") // it may have ended
 }
 
 func (a *applying) say(format string, args ...any) {

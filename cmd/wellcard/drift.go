@@ -32,7 +32,7 @@ func runDrift(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	state, _, err := stateOf(ctx, target, config)
+	state, err := stateOf(ctx, target, config)
 	if err != nil {
 		return err
 	}

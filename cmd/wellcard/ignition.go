@@ -105,7 +105,7 @@ func (g *ignition) run(ctx context.Context) error {
 	target := s.Target
 	s.Target = func(stages []provision.Stage) (provision.Target, error) {
 		t, err := target(stages)
-		t.Start, t.Step, t.Kernel = g.started, g.step, bootedLine(false)
+		t.Start, t.Step, t.Kernel = g.started, g.step, bootedLine()
 		return t, err
 	}
 	err := errors.Join(s.Run(ctx, g.stage), g.closeAll())

@@ -27,7 +27,7 @@ func runKargsHelper(ctx context.Context, args []string, out, errOut io.Writer) e
 	if len(add)+len(remove) == 0 {
 		return nil
 	}
-	line := bootedLine(false)
+	line := bootedLine()
 	if line == nil {
 		return errors.New("changing the kernel arguments: this machine has no " + espNode)
 	}

@@ -24,18 +24,20 @@ type kernelLine struct {
 	esp     string // device
 	oem     string // directory; empty: there is no OEM partition
 	remount bool   // oem is mounted for reading only
-	later   bool   // somebody restarts the machine at some time
 }
 
 // espNode is the EFI system partition of a machine that is up.
 const espNode = "/dev/disk/by-partlabel/EFI-SYSTEM"
 
+// changedLine exists from a change of the kernel arguments until the restart.
+const changedLine = "/run/wellcar/kernel-arguments"
+
 // bootedLine is the line of a machine that is up; nil if it is not one of ours.
-func bootedLine(later bool) provision.KernelLine {
+func bootedLine() provision.KernelLine {
 	if _, err := os.Stat(espNode); err != nil {
 		return nil
 	}
-	k := kernelLine{esp: espNode, later: later}
+	k := kernelLine{esp: espNode}
 	if info, err := os.Stat("/oem"); err == nil && info.IsDir() {
 		k.oem = "/oem"
 	}
@@ -67,7 +69,8 @@ func (k kernelLine) Change(_ context.Context, add, remove []string) (restart boo
 	if err != nil {
 		return false, fmt.Errorf("reading the kernel command line: %w", err)
 	}
-	boot := bootargs.Boot{OEM: k.oem, Stub: filepath.Join("/usr", layout.AddOnStub), Image: imageLine(), Running: string(running)}
+	boot := k.boot()
+	boot.Running = string(running)
 	var out bootargs.Outcome
 	err = k.mounted(func(esp string) (err error) {
 		boot.ESP = esp
@@ -76,20 +79,55 @@ func (k kernelLine) Change(_ context.Context, add, remove []string) (restart boo
 		}
 		return update.ESP{Dir: esp}.Refresh() // GRUB's menu has the words where it finds no settings
 	})
+	if err == nil && out.Changed {
+		err = noteChange()
+	}
 	if err != nil {
 		return false, err
 	}
-	if k.later {
-		return len(out.Missing)+len(out.Left) > 0, nil
-	}
-	_, err = os.Stat("/sys/firmware/efi")
-	return restartFor(out, err == nil)
+	return restartFor(out, out.Changed || isThere(changedLine), isThere("/sys/firmware/efi"))
 }
 
-// restartFor tells whether a restart brings what is asked for. After one that
-// did not there is no second.
-func restartFor(out bootargs.Outcome, uefi bool) (bool, error) {
-	if out.Changed {
+// Words implements provision.KernelLine.
+func (k kernelLine) Words(context.Context) (string, error) {
+	boot := k.boot()
+	words, known, err := boot.Settings()
+	if err != nil || known {
+		return words, err
+	}
+	err = k.mounted(func(esp string) (err error) {
+		boot.ESP = esp
+		words, err = boot.AddOn()
+		return err
+	})
+	return words, err
+}
+
+func (k kernelLine) boot() bootargs.Boot {
+	return bootargs.Boot{OEM: k.oem, Stub: filepath.Join("/usr", layout.AddOnStub), Image: imageLine()}
+}
+
+func noteChange() error {
+	err := os.MkdirAll(filepath.Dir(changedLine), 0o755)
+	if err == nil {
+		err = os.WriteFile(changedLine, nil, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("noting that the kernel arguments changed: %w", err)
+	}
+	return nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// restartFor tells whether a restart brings what is asked for: there was a
+// change, by now or before in this boot. After a restart that did not bring it
+// there is no second.
+func restartFor(out bootargs.Outcome, changed, uefi bool) (bool, error) {
+	if changed {
 		return len(out.Missing)+len(out.Left) > 0, nil
 	}
 	if len(out.Missing) == 0 {

@@ -17,6 +17,8 @@ type KernelLine interface {
 	// others, from the next start on. It tells whether a restart is needed
 	// for that. An item can have several words, which stay together.
 	Change(ctx context.Context, add, remove []string) (restart bool, err error)
+	// Words are those of the owner that the kernel gets from the next start on.
+	Words(ctx context.Context) (string, error)
 }
 
 // KernelArguments changes the kernel command line; the machine restarts then.

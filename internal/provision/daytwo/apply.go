@@ -9,6 +9,7 @@ import (
 	"path"
 	"sort"
 	"strings"
+	"time"
 
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/sys/rootfs"
@@ -20,47 +21,70 @@ var ErrTrying = errors.New("a change is being tried: confirm it (wellcard apply 
 // Config is what is kept of the new config.
 type Config struct{ JSON, Places []byte }
 
-// Apply makes the changes of a plan. After an error everything is as before,
-// as far as the error does not say otherwise. With try the change is for the
-// caller to Confirm or to Undo; the next boot undoes what is not confirmed.
-func Apply(ctx context.Context, t provision.Target, p Plan, c Config, try bool) error {
+// Apply makes the changes of a plan, and tells whether the machine must
+// restart for them. After an error everything is as before, as far as the
+// error does not say otherwise. With a time to try it the change is for the
+// caller to Confirm or to Undo; the next boot undoes what is not confirmed,
+// or, if the change needs that boot, lets the time begin: Resume.
+func Apply(ctx context.Context, t provision.Target, p Plan, c Config, try time.Duration) (restart bool, err error) {
 	switch j, err := LoadJournal(t.Files); {
 	case err == nil && j.Phase != Applied:
-		return ErrTrying
+		return false, ErrTrying
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
+		return false, err
+	}
+	if ch, ok := p.kernelChange(); ok && t.Kernel == nil {
+		return false, &failure{ch, errNoKernel}
 	}
 	j, err := save(ctx, t, p)
 	if err != nil {
-		return fmt.Errorf("saving what is to be changed: %w", err)
+		return false, fmt.Errorf("saving what is to be changed: %w", err)
 	}
 	t.NoSync = true
-	if err := change(ctx, t, p, c); err != nil {
-		if undone := Undo(context.WithoutCancel(ctx), t, j, true); undone != nil {
-			return fmt.Errorf("%w; undoing what was done before it: %w", err, undone)
+	if restart, err = change(ctx, t, p, c); err != nil {
+		if _, undone := Undo(context.WithoutCancel(ctx), t, j, true); undone != nil {
+			return false, fmt.Errorf("%w; undoing what was done before it: %w", err, undone)
 		}
-		return fmt.Errorf("%w; everything is as it was", err)
+		return false, fmt.Errorf("%w; everything is as it was", err)
 	}
-	if j.Phase = Applied; try {
-		j.Phase = Trying
+	j.Phase, j.Try = phaseAfter(try > 0, restart), try
+	return restart, j.store(t.Files)
+}
+
+func phaseAfter(try, restart bool) Phase {
+	switch {
+	case try && restart:
+		return Restarting
+	case try:
+		return Trying
 	}
-	return j.store(t.Files)
+	return Applied
 }
 
 // Confirm makes the change that is being tried last.
 func Confirm(files provision.Files) error {
 	j, err := LoadJournal(files)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && j.Phase != Trying {
+	switch {
+	case err == nil && j.Phase == Restarting:
+		return errors.New("the change is being tried from the restart on: confirm it then")
+	case errors.Is(err, fs.ErrNotExist) || err == nil && j.Phase != Trying:
 		return errors.New("nothing is being tried: the time is over, or it was confirmed before")
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	j.Phase = Applied
 	return j.store(files)
 }
 
-func change(ctx context.Context, t provision.Target, p Plan, c Config) error {
+// Resume tells for how long a change that needed this boot is to be tried
+// from now on.
+func Resume(files provision.Files, j Journal) (time.Duration, error) {
+	j.Phase = Trying
+	return j.Try, j.store(files)
+}
+
+// change makes all changes, those that systemd follows last.
+func change(ctx context.Context, t provision.Target, p Plan, c Config) (restart bool, err error) {
 	u := systemd{ctx, t, true}
 	for _, ch := range p.Changes {
 		if ch.enable != nil && !*ch.enable {
@@ -71,17 +95,22 @@ func change(ctx context.Context, t provision.Target, p Plan, c Config) error {
 		}
 	}
 	if err := accounts(ctx, t, p); err != nil {
-		return err
+		return false, err
 	}
 	for _, ch := range ordered(p.Changes) {
 		if err := one(ctx, t, ch); err != nil {
-			return &failure{ch, err}
+			return false, &failure{ch, err}
 		}
 	}
 	if err := keep(t.Files, c); err != nil {
-		return err
+		return false, err
 	}
-	return switchUnits(u, p)
+	if ch, ok := p.kernelChange(); ok {
+		if restart, err = setKernel(ctx, t, ch.kernel); err != nil {
+			return false, &failure{ch, err}
+		}
+	}
+	return restart, switchUnits(u, p)
 }
 
 // failure is a change that could not be made.

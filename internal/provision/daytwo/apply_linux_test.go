@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,24 +22,43 @@ import (
 	"wellcar.dev/internal/sys/rootfs"
 )
 
-// host is a machine in a directory. systemctl is played.
+// host is a machine in a directory. systemctl is played, and so is what starts
+// the kernel.
 type host struct {
 	*testing.T
 	dir     string
 	t       provision.Target
+	kernel  *line
 	enabled map[string]string
 	active  map[string]bool
 	ran     []string
 }
 
+// line is the words of a kernel that runs, and of the next.
+type line struct {
+	running, next string
+	refuses       error
+}
+
+func (l *line) Words(context.Context) (string, error) { return l.next, nil }
+
+func (l *line) Change(_ context.Context, add, remove []string) (bool, error) {
+	if l.refuses != nil {
+		return false, l.refuses
+	}
+	words := slices.DeleteFunc(strings.Fields(l.next), func(w string) bool { return slices.Contains(remove, w) })
+	l.next = strings.Join(append(words, without(add, words)...), " ")
+	return l.next != l.running, nil
+}
+
 func newHost(t *testing.T) *host {
-	h := &host{T: t, dir: t.TempDir(), enabled: map[string]string{}, active: map[string]bool{}}
+	h := &host{T: t, dir: t.TempDir(), kernel: &line{}, enabled: map[string]string{}, active: map[string]bool{}}
 	root, err := rootfs.Open(h.dir, rootfs.Options{Chown: func(string, int, int) error { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	h.t = provision.Target{Files: root, Run: h.run, NoSync: true}
+	h.t = provision.Target{Files: root, Run: h.run, Kernel: h.kernel, NoSync: true}
 	h.put("/etc/passwd", "root:x:0:0::/root:/bin/bash\ncore:x:500:500::/home/core:/bin/bash\n")
 	h.put("/etc/group", "root:x:0:\ncore:x:500:\n")
 	return h
@@ -130,6 +151,32 @@ func (h *host) must(err error) {
 	}
 }
 
+// apply makes a change; undo takes it back. Both tell whether the machine must
+// restart.
+func (h *host) apply(p Plan, config string, try time.Duration) bool {
+	h.Helper()
+	restart, err := Apply(h.Context(), h.t, p, Config{JSON: []byte(config), Places: []byte("{}")}, try)
+	h.must(err)
+	return restart
+}
+
+func (h *host) undo() bool {
+	h.Helper()
+	restart, err := Undo(h.Context(), h.t, h.journal(), true)
+	h.must(err)
+	return restart
+}
+
+func (h *host) journal() Journal {
+	h.Helper()
+	j, err := LoadJournal(h.t.Files)
+	h.must(err)
+	return j
+}
+
+// withWords asks for kernel arguments.
+const withWords = `,"kernelArguments":{"shouldExist":["quiet","nosmt"]}`
+
 const (
 	first  = `,"storage":{"files":[` + fileA + `,` + fileB + `,{"path":"/opt/tool/bin","mode":493,"contents":{"source":"data:,x"}}],"links":[{"path":"/etc/l","target":"a"}]}`
 	second = `,"storage":{"files":[` + fileA2 + `,{"path":"/srv/deep/er/c","contents":{"source":"data:,c"}}],"directories":[{"path":"/opt/tool","mode":448}],"links":[{"path":"/etc/l","target":"b"}]},"systemd":{"units":[` + unitU + `]}`
@@ -138,7 +185,7 @@ const (
 // made first brings a host to the first config.
 func (h *host) first() {
 	h.Helper()
-	h.must(Apply(h.Context(), h.t, h.plan("", first), Config{JSON: []byte("first"), Places: []byte("{}")}, false))
+	h.apply(h.plan("", first), "first", 0)
 }
 
 func TestApplyAndUndo(t *testing.T) {
@@ -148,7 +195,7 @@ func TestApplyAndUndo(t *testing.T) {
 	if !h.plan(first, first).Empty() {
 		t.Error("the first config is not what the machine has")
 	}
-	h.must(Apply(h.Context(), h.t, h.plan(first, second), Config{JSON: []byte("second"), Places: []byte("{}")}, true))
+	h.apply(h.plan(first, second), "second", time.Minute)
 	if p := h.plan(second, second); !p.Empty() || len(p.Kept) > 0 && os.Getuid() == 0 { // others cannot make what belongs to root
 		t.Errorf("the machine differs: %v %v", p.Changes, p.Kept)
 	}
@@ -161,12 +208,10 @@ func TestApplyAndUndo(t *testing.T) {
 	if strings.Contains(after, "/etc/b") || strings.Contains(after, "/opt/tool/bin") || h.enabled["u.service"] != "enabled" || !h.active["u.service"] {
 		t.Errorf("%s\n%v %v", after, h.enabled, h.active)
 	}
-	if err := Apply(h.Context(), h.t, h.plan(second, first), Config{}, false); !errors.Is(err, ErrTrying) {
+	if _, err := Apply(h.Context(), h.t, h.plan(second, first), Config{}, 0); !errors.Is(err, ErrTrying) {
 		t.Error(err)
 	}
-	j, err := LoadJournal(h.t.Files)
-	h.must(err)
-	h.must(Undo(h.Context(), h.t, j, true))
+	h.undo()
 	if diff := cmp.Diff(before, h.tree()); diff != "" {
 		t.Error(diff)
 	}
@@ -181,13 +226,13 @@ func TestApplyAndUndo(t *testing.T) {
 func TestConfirm(t *testing.T) {
 	h := newHost(t)
 	h.first()
-	h.must(Apply(h.Context(), h.t, h.plan(first, second), Config{JSON: []byte("2")}, true))
+	h.apply(h.plan(first, second), "2", time.Minute)
 	h.must(Confirm(h.t.Files))
 	j, err := LoadJournal(h.t.Files)
 	if err != nil || j.Phase != Applied {
 		t.Error(j.Phase, err)
 	}
-	h.must(Apply(h.Context(), h.t, h.plan(second, first), Config{JSON: []byte("3")}, true))
+	h.apply(h.plan(second, first), "3", time.Minute)
 }
 
 // torn fails from the n-th change of a file on, as a machine does that loses
@@ -247,10 +292,10 @@ func TestCrash(t *testing.T) {
 	for steps := 0; ; steps++ {
 		h := newHost(t)
 		h.first()
-		before, p, left := h.tree(), h.plan(first, second), steps
+		before, p, left := h.tree(), h.plan(first, second+withWords), steps
 		broken := h.t
 		broken.Files = torn{h.t.Files, &left}
-		if err := Apply(h.Context(), broken, p, Config{JSON: []byte("2")}, true); err == nil {
+		if _, err := Apply(h.Context(), broken, p, Config{JSON: []byte("2")}, time.Minute); err == nil {
 			if steps < 10 {
 				t.Errorf("the change has %d steps", steps)
 			}
@@ -259,14 +304,15 @@ func TestCrash(t *testing.T) {
 		for again := range 3 { // the undoing is cut as well
 			left = again
 			if j, err := LoadJournal(h.t.Files); err == nil && j.Phase != Applied {
-				_ = Undo(h.Context(), broken, j, false)
+				_, _ = Undo(h.Context(), broken, j, false)
 			}
 		}
 		if j, err := LoadJournal(h.t.Files); err == nil && j.Phase != Applied {
-			h.must(Undo(h.Context(), h.t, j, false))
+			_, err := Undo(h.Context(), h.t, j, false)
+			h.must(err)
 		}
-		if diff := cmp.Diff(before, h.tree()); diff != "" {
-			t.Fatalf("after %d steps:\n%s", steps, diff)
+		if diff := cmp.Diff(before, h.tree()); diff != "" || h.kernel.next != "" {
+			t.Fatalf("after %d steps:\n%s\nkernel arguments %q", steps, diff, h.kernel.next)
 		}
 	}
 }
@@ -276,7 +322,7 @@ func TestFailureUndoes(t *testing.T) {
 	h.first()
 	before := h.tree()
 	bad := `,"storage":{"files":[` + fileA2 + `,{"path":"/etc/z","user":{"name":"messagebus"},"contents":{"source":"data:,c"}}]}`
-	err := Apply(h.Context(), h.t, h.plan(first, bad), Config{}, false)
+	_, err := Apply(h.Context(), h.t, h.plan(first, bad), Config{}, 0)
 	const want = "c.ign:1:104: cannot add file /etc/z: there is no user messagebus; everything is as it was"
 	if err == nil || err.Error() != want {
 		t.Error(err)
@@ -293,5 +339,61 @@ func TestJournalIsJudged(t *testing.T) {
 		if j, err := LoadJournal(h.t.Files); err == nil {
 			t.Errorf("%s was taken: %+v", text, j)
 		}
+	}
+}
+
+// TestKernelArguments follows a change that is tried over the restart that it
+// needs: answered, not answered, and undone later.
+func TestKernelArguments(t *testing.T) {
+	h := newHost(t)
+	h.first()
+	h.kernel.running, h.kernel.next = "quiet mine", "quiet mine"
+	before, p := h.tree(), h.plan(first, first+withWords)
+	for _, confirmed := range []bool{false, true} {
+		if !h.apply(p, "2", time.Minute) || h.kernel.next != "quiet mine nosmt" {
+			t.Fatalf("the next kernel has %q", h.kernel.next)
+		}
+		if err := Confirm(h.t.Files); err == nil || h.journal().Phase != Restarting {
+			t.Error("confirmed before the restart:", err, h.journal().Phase)
+		}
+		h.kernel.running = h.kernel.next
+		try, err := Resume(h.t.Files, h.journal())
+		if err != nil || try != time.Minute || h.journal().Phase != Trying {
+			t.Error(try, err, h.journal().Phase)
+		}
+		if confirmed {
+			h.must(Confirm(h.t.Files))
+		}
+		if !h.undo() || h.kernel.next != "quiet mine" {
+			t.Errorf("the next kernel has %q", h.kernel.next)
+		}
+		if diff := cmp.Diff(before, h.tree()); diff != "" {
+			t.Error(diff)
+		}
+		h.kernel.running = h.kernel.next
+	}
+	if h.apply(h.plan(first+withWords, first+withWords), "3", 0) || h.kernel.next != "quiet mine" {
+		t.Error("nothing was to change")
+	}
+}
+
+// TestKernelRefuses has a machine whose kernel arguments cannot be changed.
+func TestKernelRefuses(t *testing.T) {
+	h := newHost(t)
+	h.first()
+	before, p := h.tree(), h.plan(first, second+withWords)
+	h.kernel.refuses = errors.New("the line is full")
+	const want = "c.ign:1:430: cannot change kernel arguments quiet nosmt: the line is full; "
+	if _, err := Apply(h.Context(), h.t, p, Config{}, 0); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Error(err)
+	}
+	h.kernel.refuses = nil
+	h.undo()
+	if diff := cmp.Diff(before, h.tree()); diff != "" {
+		t.Error(diff)
+	}
+	h.t.Kernel = nil
+	if _, err := Apply(h.Context(), h.t, p, Config{}, 0); !errors.Is(err, errNoKernel) {
+		t.Error(err)
 	}
 }

@@ -23,10 +23,11 @@ const (
 // Need is what a change cannot be made without.
 type Need string
 
-// The needs.
+// The needs. The disks are no matter of a machine that runs.
 const (
-	NeedReboot Need = "reboot"
-	NeedWipe   Need = "wipe"
+	NeedReboot    Need = "reboot"
+	NeedWipe      Need = "wipe"
+	NeedFirstBoot Need = "first boot"
 )
 
 // Change is one difference.
@@ -43,6 +44,7 @@ type Change struct {
 	step      *provision.Step // of an account
 	group     bool
 	enable    *bool // of a unit
+	kernel    *provision.KernelArguments
 }
 
 // String is the change in one line, without the place.
@@ -71,8 +73,9 @@ type Plan struct {
 // Empty tells whether there is nothing to do.
 func (p Plan) Empty() bool { return len(p.Changes) == 0 }
 
-// Allow says what Refuse lets pass.
-type Allow struct{ Force, Reboot, Wipe bool }
+// Allow says what Refuse lets pass. What is tried must be such that it can be
+// undone.
+type Allow struct{ Force, Reboot, Wipe, Try bool }
 
 // Refuse returns what stands in the way as problems, at their places.
 func (p Plan) Refuse(a Allow) error {
@@ -85,10 +88,14 @@ func (p Plan) Refuse(a Allow) error {
 		switch {
 		case c.Conflict != "" && !a.Force:
 			add(c, name+": "+c.Conflict, "give --force to replace it, or take the change into the config")
+		case c.Need == NeedFirstBoot:
+			add(c, name+": only a first boot changes disks", "leave them as they are in the config that was applied, or provision the machine anew (flatcar-reset)")
+		case c.Need == NeedWipe && a.Try:
+			add(c, name+": this can destroy data, and then nothing could undo it", "give --allow-wipe without --try")
 		case c.Need == NeedWipe && !a.Wipe:
-			add(c, name+": this can destroy data", "give --allow-wipe, and the next boot provisions the disks again")
+			add(c, name+": this can destroy data", "give --allow-wipe")
 		case c.Need == NeedReboot && !a.Reboot:
-			add(c, name+": this needs a reboot", "give --allow-reboot")
+			add(c, name+": this needs a reboot", "give --allow-reboot, and the machine restarts at once")
 		}
 	}
 	return r.Err()
@@ -103,7 +110,8 @@ func Diff(old, new State, f Facts) Plan {
 		p.path(item(old, name), item(new, name), f)
 	}
 	p.units(old, new, f)
-	p.others(old.Steps, new.Steps)
+	p.kernel(old.Steps, new.Steps)
+	p.disks(old.Steps, new.Steps)
 	p.restarts(f)
 	return p
 }
@@ -338,22 +346,18 @@ func passive(state string) bool {
 	return state == "static" || state == "indirect" || state == "generated"
 }
 
-// others compares the steps of other stages as whole texts.
-func (p *Plan) others(old, new []provision.Step) {
+// disks compares the steps of disks and file systems as whole texts.
+func (p *Plan) disks(old, new []provision.Step) {
 	had := map[string]bool{}
 	for _, s := range old {
 		had[string(s.Stage)+s.Describe()] = true
 	}
 	for _, s := range new {
-		if had[string(s.Stage)+s.Describe()] {
+		if s.Stage == provision.StageKargs || had[string(s.Stage)+s.Describe()] {
 			continue
 		}
 		sum := s.Action.Summary()
-		c := Change{Op: Add, What: strings.TrimSpace(sum.Verb + " " + sum.What), Name: sum.Name, Detail: sum.Detail, At: s.At, Need: NeedWipe}
-		if s.Stage == provision.StageKargs {
-			c.Need = NeedReboot
-		}
-		p.Changes = append(p.Changes, c)
+		p.Changes = append(p.Changes, Change{Op: Add, What: strings.TrimSpace(sum.Verb + " " + sum.What), Name: sum.Name, Detail: sum.Detail, At: s.At, Need: NeedFirstBoot})
 	}
 }
 

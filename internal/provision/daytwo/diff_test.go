@@ -128,6 +128,14 @@ func TestDiff(t *testing.T) {
 		"hard link":         {"", storage("links", `{"path":"/h","target":"/a","hard":true}`), by("/h", func(n *Node) { *n = Node{} }), []string{"add hard link /h (to /a)"}},
 		"fetched, same":     {storage("files", `{"path":"/f","contents":{"source":"https://x/1"}}`), storage("files", `{"path":"/f","contents":{"source":"https://x/1"}}`), nil, nil},
 		"fetched, changed":  {storage("files", `{"path":"/f","contents":{"source":"https://x/1"}}`), storage("files", `{"path":"/f","contents":{"source":"https://x/2"}}`), nil, []string{"change file /f (content)"}},
+		"words added":       {"", words("a", ""), nil, []string{"change kernel arguments a; needs a reboot"}},
+		"words the same":    {words("a", "b"), words("a", "b"), nil, nil},
+		"words removed":     {words("a|b", ""), words("b", ""), nil, []string{"change kernel arguments without a; needs a reboot"}},
+		"words all removed": {words("a", "b"), "", nil, []string{"change kernel arguments without a; needs a reboot"}},
+		"words exchanged":   {words("a", ""), words("b", "a"), nil, []string{"change kernel arguments b, without a; needs a reboot"}},
+		"words joined":      {words("a", ""), words("a b", ""), nil, []string{"change kernel arguments a b; needs a reboot"}},
+		"disks":             {"", `,"storage":{"disks":[{"device":"/dev/vdb","wipeTable":true}]}`, nil, []string{"add partition disk /dev/vdb (new table); needs a first boot"}},
+		"disks, the same":   {`,"storage":{"disks":[{"device":"/dev/vdb","wipeTable":true}]}`, `,"storage":{"disks":[{"device":"/dev/vdb","wipeTable":true}]}`, nil, nil},
 		"two by hand, mode": {storage("files", fileA), storage("files", fileA), by("/etc/a", func(n *Node) { n.Perm, n.UID = 0o600, 7 }), []string{"kept: keep file /etc/a (changed by hand: mode 0600 instead of 0644, owner 7 instead of 0)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,24 +170,63 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// words asks for kernel arguments, and for none of others.
+func words(add, remove string) string {
+	list := func(s string) string {
+		if s == "" {
+			return "[]"
+		}
+		return `["` + strings.ReplaceAll(s, "|", `","`) + `"]`
+	}
+	return `,"kernelArguments":{"shouldExist":` + list(add) + `,"shouldNotExist":` + list(remove) + `}`
+}
+
+func TestInverse(t *testing.T) {
+	for _, c := range []struct{ words, add, remove, wantAdd, wantRemove string }{
+		{"", "a", "", "", "a"},
+		{"a", "a", "", "", ""},
+		{"a", "b", "a", "a", "b"},
+		{"a c", "a b", "", "", "a b"},
+		{"", "", "a", "", ""},
+	} {
+		got := inverse(provision.KernelArguments{Add: list(c.add), Remove: list(c.remove)}, c.words)
+		if strings.Join(got.Add, "|") != c.wantAdd || strings.Join(got.Remove, "|") != c.wantRemove {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
+}
+
+func list(item string) []string {
+	if item == "" {
+		return nil
+	}
+	return []string{item}
+}
+
 func TestRefuse(t *testing.T) {
 	p := Plan{Changes: []Change{
 		{Op: Alter, What: "file", Name: "/a", Conflict: "changed by hand since: content", At: provision.Position{File: "c", Line: 3}},
-		{Op: Add, What: "partition", Name: "x", Need: NeedWipe},
+		{Op: Add, What: "directory", Name: "/x", Need: NeedWipe},
 		{Op: Add, What: "argument", Name: "y", Need: NeedReboot},
 	}}
+	disks := Plan{Changes: []Change{{Op: Add, What: "partition disk", Name: "z", Need: NeedFirstBoot}}}
 	for _, c := range []struct {
 		allow Allow
 		want  string
 	}{
 		{Allow{}, "c:3: file /a: changed by hand since: content; give --force to replace it, or take the change into the config (and 2 more)"},
-		{Allow{Force: true}, "partition x: this can destroy data; give --allow-wipe, and the next boot provisions the disks again (and 1 more)"},
-		{Allow{Force: true, Wipe: true}, "argument y: this needs a reboot; give --allow-reboot"},
-		{Allow{true, true, true}, "<nil>"},
+		{Allow{Force: true}, "directory /x: this can destroy data; give --allow-wipe (and 1 more)"},
+		{Allow{Force: true, Wipe: true}, "argument y: this needs a reboot; give --allow-reboot, and the machine restarts at once"},
+		{Allow{Force: true, Reboot: true, Wipe: true, Try: true}, "directory /x: this can destroy data, and then nothing could undo it; give --allow-wipe without --try"},
+		{Allow{Force: true, Reboot: true, Wipe: true}, "<nil>"},
 	} {
 		if got := fmt.Sprint(p.Refuse(c.allow)); got != c.want {
 			t.Errorf("%+v: %s", c.allow, got)
 		}
+	}
+	const want = "partition disk z: only a first boot changes disks; leave them as they are in the config that was applied, or provision the machine anew (flatcar-reset)"
+	if got := fmt.Sprint(disks.Refuse(Allow{Force: true, Reboot: true, Wipe: true})); got != want {
+		t.Error(got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strconv"
+	"time"
 
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/sys/rootfs"
@@ -28,19 +29,23 @@ const (
 // Phase is how far a change has got.
 type Phase string
 
-// The phases. Applying and Trying are undone by the next boot.
+// The phases. Applying and Trying are undone by the next boot; Restarting
+// becomes Trying then.
 const (
-	Applying Phase = "applying"
-	Trying   Phase = "trying"
-	Applied  Phase = "applied"
+	Applying   Phase = "applying"
+	Restarting Phase = "restarting"
+	Trying     Phase = "trying"
+	Applied    Phase = "applied"
 )
 
 // Journal is what is needed to undo a change. It is complete before the first
 // change.
 type Journal struct {
-	Phase Phase       `json:"phase"`
-	Saved []Saved     `json:"saved"`
-	Units []SavedUnit `json:"units,omitempty"`
+	Phase  Phase                      `json:"phase"`
+	Try    time.Duration              `json:"try_ns,omitempty"`
+	Saved  []Saved                    `json:"saved"`
+	Units  []SavedUnit                `json:"units,omitempty"`
+	Kernel *provision.KernelArguments `json:"kernel,omitempty"` // the way back
 }
 
 // Saved is a path as it was.
@@ -135,6 +140,9 @@ func save(ctx context.Context, t provision.Target, p Plan) (Journal, error) {
 			}
 		}
 	}
+	if err := j.saveKernel(ctx, t, p); err != nil {
+		return j, err
+	}
 	s.units(ctx, t, p)
 	return j, j.store(t.Files)
 }
@@ -213,9 +221,10 @@ func (s *saver) units(ctx context.Context, t provision.Target, p Plan) {
 }
 
 // Undo restores everything that the journal has, whatever of the change was
-// made. It may be repeated. With wait false, nothing is waited for that
-// systemd does: for a boot that is still under way.
-func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) error {
+// made, and tells whether the machine must restart for that. It may be
+// repeated. With wait false, nothing is waited for that systemd does: for a
+// boot that is still under way.
+func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) (restart bool, err error) {
 	u := systemd{ctx, t, wait}
 	for _, s := range j.Units {
 		if now := unitState(ctx, t, s.Name); t.Run != nil && now.Enabled == "enabled" && s.State.Enabled != "enabled" {
@@ -233,14 +242,15 @@ func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) error {
 			errs = append(errs, fmt.Errorf("restoring %s: %w", j.Saved[i].Path, err))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
+	restart, err = setKernel(ctx, t, j.Kernel)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return false, err
 	}
 	u.units(j.Units)
 	if err := forget(t.Files); err != nil {
-		return err
+		return false, err
 	}
-	return t.Files.Sync()
+	return restart, t.Files.Sync()
 }
 
 // forget removes the journal, and then what it needs.
