@@ -45,6 +45,7 @@ type ignition struct {
 func runIgnition(ctx context.Context, args []string, out, errOut io.Writer) error {
 	g := &ignition{errOut: errOut}
 	g.out, g.start, g.files, g.sync = out, time.Now(), stage.DefaultFiles, true
+	g.files.Restart = "" // this program restarts the machine by itself
 	f := flag.NewFlagSet("ignition", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	f.StringVar(&g.files.Cache, "config-cache", g.files.Cache, "`file` that keeps the config for later stages")
