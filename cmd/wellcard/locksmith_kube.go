@@ -46,7 +46,7 @@ func (o *kubeOptions) lock() (reboot.Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reboot.Kubernetes{URL: o.url, Node: cmp.Or(o.node, host), TokenFile: o.token, Client: client, Grace: o.grace, After: time.After,
+	return reboot.Kubernetes{URL: o.url, Node: cmp.Or(o.node, reboot.NodeName(host)), TokenFile: o.token, Client: client, Grace: o.grace, After: time.After,
 		Logf:   func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },
 		Labels: map[string]string{"id": "flatcar", "group": settings.Group(), "version": settings.Get("FLATCAR_RELEASE_VERSION")}}, nil
 }

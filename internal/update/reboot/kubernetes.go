@@ -3,15 +3,12 @@
 package reboot
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 )
@@ -34,13 +31,18 @@ type Kubernetes struct {
 	Logf      func(format string, args ...any)
 }
 
+// NodeName is the name that the kubelet gives a node with this host name.
+func NodeName(host string) string { return strings.ToLower(strings.TrimSpace(host)) }
+
 // podPace is the wait between two looks at pods that end.
 const podPace = 5 * time.Second
 
 type kubeMeta struct {
 	Name        string             `json:"name,omitempty"`
 	Namespace   string             `json:"namespace,omitempty"`
-	Labels      map[string]*string `json:"labels,omitempty"` // null takes one away
+	UID         string             `json:"uid,omitempty"`
+	Ends        *time.Time         `json:"deletionTimestamp,omitempty"` // set: it ends already
+	Labels      map[string]*string `json:"labels,omitempty"`            // null takes one away
 	Annotations map[string]*string `json:"annotations,omitempty"`
 	Owners      []struct {
 		Kind       string `json:"kind"`
@@ -78,9 +80,10 @@ var (
 func (k Kubernetes) Unlock(ctx context.Context) error {
 	labels := map[string]string{"reboot-needed": "false"}
 	for name, value := range k.Labels {
-		labels[name] = value
+		labels[name] = labelValue(value)
 	}
-	if err := k.patch(ctx, labels, map[string]string{"reboot-in-progress": "false", "reboot-needed": "false"}, nil); err != nil {
+	notes := map[string]string{"reboot-in-progress": "false", "reboot-needed": "false", "status": "UPDATE_STATUS_IDLE"}
+	if err := k.patch(ctx, labels, notes, nil); err != nil {
 		return err
 	}
 	n, err := k.node(ctx)
@@ -125,25 +128,40 @@ func (k Kubernetes) Lock(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// drain evicts pods and waits for their end.
+// drain evicts pods and waits for their end. A server that does not answer is
+// asked again: it may be away for its own update.
 func (k Kubernetes) drain(ctx context.Context) error {
-	late := k.After(k.Grace)
+	late, say := k.After(k.Grace), k.once()
 	for {
 		left, err := k.evictable(ctx)
-		if err != nil || len(left) == 0 {
-			return err
+		if err == nil && len(left) == 0 {
+			return nil
+		}
+		if err != nil {
+			say(err)
 		}
 		for _, p := range left {
 			if err := k.evict(ctx, p); err != nil {
-				k.Logf("%v", err)
+				say(err)
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-late:
-			return fmt.Errorf("%d pods did not end within %s", len(left), k.Grace)
+			return cmp.Or(err, fmt.Errorf("%d pods did not end within %s", len(left), k.Grace))
 		case <-k.After(podPace):
+		}
+	}
+}
+
+// once logs what it has not logged before.
+func (k Kubernetes) once() func(error) {
+	said := map[string]bool{}
+	return func(err error) {
+		if !said[err.Error()] {
+			said[err.Error()] = true
+			k.Logf("emptying the node: %v; trying again", err)
 		}
 	}
 }
@@ -179,78 +197,20 @@ func (p kubePod) movable() bool {
 	return false
 }
 
+// evict asks for the end of this pod if it does not end already, and not of
+// another that has got its name on another node since.
 func (k Kubernetes) evict(ctx context.Context, p kubePod) error {
-	path := "/api/v1/namespaces/" + url.PathEscape(p.Metadata.Namespace) + "/pods/" + url.PathEscape(p.Metadata.Name) + "/eviction"
-	body := map[string]any{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": map[string]string{"name": p.Metadata.Name, "namespace": p.Metadata.Namespace}}
-	return k.do(ctx, http.MethodPost, path, "application/json", body, nil)
-}
-
-func (k Kubernetes) path() string { return "/api/v1/nodes/" + url.PathEscape(k.Node) }
-
-func (k Kubernetes) node(ctx context.Context) (n kubeNode, err error) {
-	return n, k.do(ctx, http.MethodGet, k.path(), "", nil, &n)
-}
-
-// patch sets labels and annotations of the node, and whether it takes pods.
-func (k Kubernetes) patch(ctx context.Context, labels, notes map[string]string, unschedulable *bool) error {
-	meta := map[string]any{}
-	for kind, values := range map[string]map[string]string{"labels": labels, "annotations": notes} {
-		named := map[string]string{}
-		for name, v := range values {
-			named[KubePrefix+name] = v
-		}
-		if len(named) > 0 {
-			meta[kind] = named
-		}
-	}
-	body := map[string]any{"metadata": meta}
-	if unschedulable != nil {
-		body["spec"] = map[string]bool{"unschedulable": *unschedulable}
-	}
-	return k.do(ctx, http.MethodPatch, k.path(), "application/merge-patch+json", body, nil)
-}
-
-// maxKube is how much of an answer is read, bytes.
-const maxKube = 16 << 20
-
-func (k Kubernetes) do(ctx context.Context, method, path, kind string, in, out any) error {
-	var body bytes.Buffer
-	if in != nil {
-		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			return err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(k.URL, "/")+path, &body)
-	if err != nil {
-		return fmt.Errorf("asking the cluster: %w", err)
-	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
-	}
-	req.Header.Set("Accept", "application/json")
-	if k.TokenFile != "" {
-		token, err := os.ReadFile(k.TokenFile)
-		if err != nil {
-			return fmt.Errorf("asking the cluster: reading the token: %w", err)
-		}
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	}
-	resp, err := k.Client.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking the cluster: %w", err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxKube))
-	switch {
-	case err != nil:
-		return fmt.Errorf("asking the cluster: %w", err)
-	case resp.StatusCode >= 300:
-		return fmt.Errorf("asking the cluster: %s %s: HTTP status %s: %s", method, path, resp.Status, message(data))
-	case out == nil:
+	if p.Metadata.Ends != nil {
 		return nil
 	}
-	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("asking the cluster: %w", err)
+	path := "/api/v1/namespaces/" + url.PathEscape(p.Metadata.Namespace) + "/pods/" + url.PathEscape(p.Metadata.Name) + "/eviction"
+	body := map[string]any{"apiVersion": "policy/v1", "kind": "Eviction",
+		"metadata":      map[string]string{"name": p.Metadata.Name, "namespace": p.Metadata.Namespace},
+		"deleteOptions": map[string]any{"preconditions": map[string]string{"uid": p.Metadata.UID}}}
+	err := k.do(ctx, http.MethodPost, path, "application/json", body, nil)
+	var refused kubeError
+	if errors.As(err, &refused) && (refused.status == http.StatusNotFound || refused.status == http.StatusConflict) {
+		return nil // it has gone
 	}
-	return nil
+	return err
 }
