@@ -38,7 +38,7 @@ func (c *cutting) Write(p []byte) (int, error) {
 func TestCutDownloads(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two))
+	w := newWorld(t, p.Publish(t, two))
 	inner := w.Config.Handler
 	requests := 0
 	w.Config.Handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
@@ -52,7 +52,7 @@ func TestCutDownloads(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 	})
-	b := newBox(t, one, p.trust)
+	b := newBox(t, one, p.Trust)
 	b.follow(w)
 	s, states := b.service()
 	s.Pause = time.Microsecond
@@ -68,11 +68,11 @@ func TestCutDownloads(t *testing.T) {
 func TestStopsAndGoesOn(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	dir := p.publish(t, two, one)
+	dir := p.Publish(t, two, one)
 	for n := 1; n < 12; n++ {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			w := newWorld(t, dir)
-			b := newBox(t, one, p.trust)
+			b := newBox(t, one, p.Trust)
 			b.follow(w)
 			s, _ := b.service()
 			b.stopAt(s, n)
@@ -120,7 +120,7 @@ func (b *box) mustStart(images ...made) {
 	for _, m := range images {
 		if m.Release.RootHash == first.RootHash {
 			name := "dev/vda3"
-			if m.version == "1.1.0" {
+			if m.Version == "1.1.0" {
 				name = "dev/vda4"
 			}
 			b.sameSlot(name, m)

@@ -19,8 +19,8 @@ import (
 func TestFullDisk(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two))
-	b := newBox(t, one, p.trust)
+	w := newWorld(t, p.Publish(t, two))
+	b := newBox(t, one, p.Trust)
 	b.follow(w)
 	fill := b.smallDisk("var")
 
@@ -41,8 +41,8 @@ func TestFullDisk(t *testing.T) {
 	if end := b.round(s); end != "REBOOT" || b.kernels() != "1.0.0 1.1.0+0-1" {
 		t.Errorf("%s; kernels %s", end, b.kernels())
 	}
-	if m := b.start("boot-3", one, two); m.version != "1.0.0" {
-		t.Fatal(m.version)
+	if m := b.start("boot-3", one, two); m.Version != "1.0.0" {
+		t.Fatal(m.Version)
 	}
 	s, states = b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "IDLE" || !strings.Contains(s.LastError(), "1.1.0 was given up") {

@@ -12,6 +12,7 @@ import (
 	"wellcar.dev/internal/format/pe"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/slot"
+	"wellcar.dev/test/machine"
 )
 
 // biosBox is a machine whose partition was made for a BIOS too.
@@ -57,8 +58,8 @@ func (b *box) want(kernels, menu string) {
 
 func (b *box) stage(m made) {
 	b.Helper()
-	name, _ := slot.ParseName("wellcar-" + m.version + "+3.efi")
-	activate, err := b.boot.ESP.Stage(bytes.NewReader(m.uki), name)
+	name, _ := slot.ParseName("wellcar-" + m.Version + "+3.efi")
+	activate, err := b.boot.ESP.Stage(bytes.NewReader(m.UKI), name)
 	if err == nil {
 		err = activate()
 	}
@@ -91,7 +92,7 @@ func TestGRUB(t *testing.T) {
 	b.stage(second)
 	b.want("1.0.0 2.0.0+3", "2.0.0III 1.0.0")
 	b.count("III", "-II")
-	write(t, b.root, "dev/vda4", append(bytes.Clone(second.usr), make([]byte, slotSize-len(second.usr))...))
+	write(t, b.root, "dev/vda4", append(bytes.Clone(second.Usr), make([]byte, machine.SlotSize-len(second.Usr))...))
 	b.bootInto(slot.B, second, "boot-2")
 	b.change(func(s slot.State) ([]slot.Change, error) { return nil, nil })
 	b.want("1.0.0 2.0.0+2-1", "2.0.0-II 1.0.0")
@@ -107,7 +108,7 @@ func TestGRUB(t *testing.T) {
 func TestGRUBGoesBack(t *testing.T) {
 	first, second := makeImage(t, "1.0.0"), makeImage(t, "2.0.0")
 	b := biosBox(t, first)
-	write(t, b.root, "dev/vda4", append(bytes.Clone(second.usr), make([]byte, slotSize-len(second.usr))...))
+	write(t, b.root, "dev/vda4", append(bytes.Clone(second.Usr), make([]byte, machine.SlotSize-len(second.Usr))...))
 	b.stage(second)
 	b.count("III", "-II")
 	b.bootInto(slot.B, second, "boot-2")
@@ -142,7 +143,7 @@ func TestGRUBMenuIsTorn(t *testing.T) {
 
 func TestGRUBAddsTheOwnersWords(t *testing.T) {
 	b := biosBox(t, makeImage(t, "1.0.0"))
-	addon, err := pe.Build(stub(), []pe.Section{{Name: ".cmdline", Data: []byte("mitigations=off quiet\x00")}})
+	addon, err := pe.Build(machine.Stub(), []pe.Section{{Name: ".cmdline", Data: []byte("mitigations=off quiet\x00")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,8 @@ func grubBox(t *testing.T, running made, trust []byte) *box {
 		write(t, b.root, "sys/class/block/vda/vda2/"+name, []byte(text))
 	}
 	b.link("vda2", "vda/vda2")
-	b.carries(running.version)
-	boot, core := grubOf(running.version)
+	b.carries(running.Version)
+	boot, core := grubOf(running.Version)
 	code, err := grub.BootCode(boot, first)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func grubBox(t *testing.T, running made, trust []byte) *box {
 	}
 	write(t, b.root, "dev/vda", append(code, make([]byte, 8192-len(code))...))
 	write(t, b.root, "dev/vda2", append(placed, make([]byte, size*512-len(placed))...))
-	write(t, b.root, "boot/"+layout.GrubConfig, []byte(running.version))
+	write(t, b.root, "boot/"+layout.GrubConfig, []byte(running.Version))
 	return b
 }
 
@@ -83,8 +83,8 @@ func (b *box) grubIs(version string) {
 func TestLoadersFollow(t *testing.T) {
 	one, two, three := makeImage(t, "1.0.0"), makeImage(t, "1.1.0"), makeImage(t, "1.2.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two))
-	b := grubBox(t, one, p.trust)
+	w := newWorld(t, p.Publish(t, two))
+	b := grubBox(t, one, p.Trust)
 	b.follow(w)
 	s, states := b.service()
 	b.attempt(s, states)
@@ -94,7 +94,7 @@ func TestLoadersFollow(t *testing.T) {
 	b.carries("1.1.0")
 	s, states = b.service()
 	s.Prove = func(context.Context) error { b.grubIs("1.0.0"); return nil }
-	w.dir = p.publish(t, three, two)
+	w.dir = p.Publish(t, three, two)
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" {
 		t.Fatalf("%v; %s", seen, s.LastError())
 	}
@@ -119,8 +119,8 @@ func TestLoadersFollow(t *testing.T) {
 func TestLoadersLeaveTheOldSystem(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two))
-	b := grubBox(t, one, p.trust)
+	w := newWorld(t, p.Publish(t, two))
+	b := grubBox(t, one, p.Trust)
 	b.follow(w)
 	write(t, b.root, "boot/EFI/wellcar/takeover.json", []byte(`{"version":"1.0.0","stage":"kept","bios":true}`))
 	b.carries("1.0.1")

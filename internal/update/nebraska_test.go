@@ -24,7 +24,7 @@ import (
 func TestOneFileServer(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	dir := p.publish(t, two)
+	dir := p.Publish(t, two)
 	packed(t, dir, filepath.Join(dir, "flatcar-amd64-1.1.0.gz"))
 	data, err := os.ReadFile(filepath.Join(dir, "flatcar-amd64-1.1.0.gz"))
 	if err != nil {
@@ -56,7 +56,7 @@ func TestOneFileServer(t *testing.T) {
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	b := newBox(t, one, p.trust)
+	b := newBox(t, one, p.Trust)
 	write(t, b.root, "etc/flatcar/update.conf", []byte("SERVER="+server.URL+"/v1/update/\n"))
 	s, states := b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" {

@@ -23,7 +23,7 @@ import (
 func TestBadServers(t *testing.T) {
 	one, two, three := makeImage(t, "1.0.0"), makeImage(t, "1.1.0"), makeImage(t, "1.2.0")
 	p := newPublisher(t)
-	dir, other := p.publish(t, two), p.publish(t, three)
+	dir, other := p.Publish(t, two), p.Publish(t, three)
 	file := func(dir, name string) []byte {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -89,7 +89,7 @@ func TestBadServers(t *testing.T) {
 				}
 				c.do(out, r)
 			})
-			b := newBox(t, one, p.trust)
+			b := newBox(t, one, p.Trust)
 			b.follow(w)
 			s, states := b.service()
 			s.Logf = func(string, ...any) {}

@@ -22,8 +22,8 @@ import (
 func TestLife(t *testing.T) {
 	one, two, three := makeImage(t, "1.0.0"), makeImage(t, "1.1.0"), makeImage(t, "1.2.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two))
-	b := newBox(t, one, p.trust)
+	w := newWorld(t, p.Publish(t, two))
+	b := newBox(t, one, p.Trust)
 	b.follow(w)
 	s, states := b.service()
 	seen := b.attempt(s, states)
@@ -33,11 +33,11 @@ func TestLife(t *testing.T) {
 	}
 	b.sameSlot("dev/vda4", two)
 
-	if m := b.start("boot-2", one, two); m.version != "1.1.0" {
-		t.Fatal(m.version)
+	if m := b.start("boot-2", one, two); m.Version != "1.1.0" {
+		t.Fatal(m.Version)
 	}
 	s, states = b.service()
-	w.dir = p.publish(t, three, two)
+	w.dir = p.Publish(t, three, two)
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" || b.kernels() != "1.1.0 1.2.0+3" {
 		t.Fatalf("%v; kernels %s; %s", seen, b.kernels(), s.LastError())
 	}
@@ -50,8 +50,8 @@ func TestLife(t *testing.T) {
 	if b.kernels() != "1.1.0 1.2.0+0-1" {
 		t.Errorf("kernels %s", b.kernels())
 	}
-	if m := b.start("boot-4", one, two, three); m.version != "1.1.0" {
-		t.Fatal(m.version)
+	if m := b.start("boot-4", one, two, three); m.Version != "1.1.0" {
+		t.Fatal(m.Version)
 	}
 	s, states = b.service()
 	sentence := ""
@@ -129,8 +129,8 @@ func (b *box) until(s *Service, states chan Operation, want Operation) {
 func (b *box) sameSlot(name string, m made) {
 	b.Helper()
 	got, err := os.ReadFile(filepath.Join(b.root, name))
-	if err != nil || !bytes.Equal(got[:len(m.usr)], m.usr) {
-		b.Errorf("%s does not hold %s, %v", name, m.version, err)
+	if err != nil || !bytes.Equal(got[:len(m.Usr)], m.Usr) {
+		b.Errorf("%s does not hold %s, %v", name, m.Version, err)
 	}
 }
 
@@ -139,18 +139,18 @@ func (b *box) sameSlot(name string, m made) {
 func TestPanics(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two))
-	b := newBox(t, one, p.trust)
+	w := newWorld(t, p.Publish(t, two))
+	b := newBox(t, one, p.Trust)
 	b.follow(w)
 	s, states := b.service()
 	b.attempt(s, states)
 	for n := range 3 {
-		if m := b.start(fmt.Sprint("panic-", n), one, two); m.version != "1.1.0" {
-			t.Fatal(n, m.version)
+		if m := b.start(fmt.Sprint("panic-", n), one, two); m.Version != "1.1.0" {
+			t.Fatal(n, m.Version)
 		}
 	}
-	if m := b.start("boot-5", one, two); m.version != "1.0.0" {
-		t.Fatal(m.version)
+	if m := b.start("boot-5", one, two); m.Version != "1.0.0" {
+		t.Fatal(m.Version)
 	}
 	s, states = b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "IDLE" || !strings.Contains(s.LastError(), "did not start") {
@@ -165,7 +165,7 @@ func TestPanics(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	dir := p.publish(t, two)
+	dir := p.Publish(t, two)
 	answer := func(suffix string, status int, body []byte) func(string, http.ResponseWriter) bool {
 		return func(path string, w http.ResponseWriter) bool {
 			if !strings.HasSuffix(path, suffix) {
@@ -181,7 +181,7 @@ func TestRefuses(t *testing.T) {
 		want   string
 		told   string
 	}{
-		"another key":     {func(b *box, _ *world) { write(b.T, b.root, OwnKeys, newPublisher(b.T).trust) }, "the signature does not hold", "the key does not fit"},
+		"another key":     {func(b *box, _ *world) { write(b.T, b.root, OwnKeys, newPublisher(b.T).Trust) }, "the signature does not hold", "the key does not fit"},
 		"no key":          {func(b *box, _ *world) { write(b.T, b.root, OwnKeys, nil) }, "no PEM block", "the key does not fit"},
 		"signature gone":  {func(_ *box, w *world) { w.spoil = answer(".sig", 404, nil) }, "404", "HTTP status 404"},
 		"manifest swaps":  {func(_ *box, w *world) { w.spoil = answer("manifest.json", 200, []byte("{}")) }, "it has 2 bytes", "size of the payload"},
@@ -199,7 +199,7 @@ func TestRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, dir)
-			b := newBox(t, one, p.trust)
+			b := newBox(t, one, p.Trust)
 			b.follow(w)
 			c.change(b, w)
 			s, states := b.service()
@@ -219,7 +219,7 @@ func TestRefuses(t *testing.T) {
 func TestFallsBack(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two, one))
+	w := newWorld(t, p.Publish(t, two, one))
 	w.spoil = func(path string, out http.ResponseWriter) bool {
 		if strings.HasSuffix(path, ".delta") {
 			out.WriteHeader(http.StatusGone)
@@ -227,7 +227,7 @@ func TestFallsBack(t *testing.T) {
 		}
 		return false
 	}
-	b := newBox(t, one, p.trust)
+	b := newBox(t, one, p.Trust)
 	b.follow(w)
 	s, states := b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" {
@@ -240,8 +240,8 @@ func TestFallsBack(t *testing.T) {
 func TestReset(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two))
-	b := newBox(t, one, p.trust)
+	w := newWorld(t, p.Publish(t, two))
+	b := newBox(t, one, p.Trust)
 	b.follow(w)
 	s, states := b.service()
 	b.attempt(s, states)
@@ -260,11 +260,11 @@ func TestReset(t *testing.T) {
 func TestLocal(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	dir := p.publish(t, one)
+	dir := p.Publish(t, one)
 	file := filepath.Join(t.TempDir(), "package")
 	packed(t, dir, file)
 	for _, path := range []string{dir, file} {
-		b := newBox(t, two, p.trust)
+		b := newBox(t, two, p.Trust)
 		v := Verifier{Root: b.root, Board: "amd64-usr", Prefs: Prefs{filepath.Join(b.root, PrefsDir)}, Now: now, Exact: "1.0.0"}
 		rel, err := OpenLocal(path, v)
 		if err != nil {
@@ -274,8 +274,8 @@ func TestLocal(t *testing.T) {
 		if note, err := in.Install(t.Context(), rel); err != nil || b.kernels() != "1.0.0+3 1.1.0+0-0" {
 			t.Errorf("%s: %s, %v; kernels %s", path, note, err, b.kernels())
 		}
-		if m := b.start("boot-2", one, two); m.version != "1.0.0" {
-			t.Error(m.version)
+		if m := b.start("boot-2", one, two); m.Version != "1.0.0" {
+			t.Error(m.Version)
 		}
 	}
 }

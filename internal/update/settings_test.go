@@ -103,7 +103,7 @@ func TestLastEvent(t *testing.T) {
 func TestMirrorAndPassword(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	dir := p.publish(t, two)
+	dir := p.Publish(t, two)
 	w, mirror := newWorld(t, dir), newWorld(t, dir)
 	var auth []string
 	asked := 0
@@ -120,7 +120,7 @@ func TestMirrorAndPassword(t *testing.T) {
 		auth = append(auth, r.Header.Get("Authorization"))
 		inner.ServeHTTP(out, r)
 	})
-	b := newBox(t, one, p.trust)
+	b := newBox(t, one, p.Trust)
 	write(t, b.root, "etc/flatcar/update.conf", []byte("SERVER="+w.URL+"/v1/update/\nDOWNLOAD_MIRROR="+mirror.URL+"/release\nDOWNLOAD_USER=u\nDOWNLOAD_PASSWORD=p\nDOWNLOAD_RATE=10M\n"))
 	s, states := b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" || asked < 4 {

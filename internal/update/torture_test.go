@@ -141,11 +141,11 @@ func (b *box) life(sick string, images ...made) (running string) {
 		b.sameSlot(b.slotFile(), m)
 		s, _ := b.service()
 		s.Logf = func(string, ...any) {}
-		if m.version == sick {
+		if m.Version == sick {
 			s.Prove = func(context.Context) error { return errors.New("the application is gone") }
 		}
-		if end := b.round(s); end == Idle && m.version != sick {
-			return m.version
+		if end := b.round(s); end == Idle && m.Version != sick {
+			return m.Version
 		}
 	}
 	b.Fatalf("it does not settle; kernels %s", b.kernels())
@@ -196,10 +196,10 @@ func (b *box) round(s *Service) (end Operation) {
 func TestPowerCuts(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.publish(t, two, one))
+	w := newWorld(t, p.Publish(t, two, one))
 	for _, c := range []struct{ name, sick, want string }{{"good", "", "1.1.0"}, {"sick", "1.1.0", "1.0.0"}} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBox(t, one, p.trust)
+			b := newBox(t, one, p.Trust)
 			b.follow(w)
 			write(t, b.root, "var/home/data", []byte("of the owner"))
 			shots := b.record(func() {
@@ -257,12 +257,12 @@ func (b *box) remembers(sick string) {
 func TestCorruptSlot(t *testing.T) {
 	two := makeImage(t, "1.1.0")
 	size := two.Release.UsrSize
-	for at := int64(0); at < int64(len(two.usr)); at += verity.BlockSize {
-		data := bytes.Clone(two.usr)
+	for at := int64(0); at < int64(len(two.Usr)); at += verity.BlockSize {
+		data := bytes.Clone(two.Usr)
 		data[at+at/verity.BlockSize*37%verity.BlockSize] ^= 0x20
 		err := verity.Verify(bytes.NewReader(data), 0, size, two.Release.RootHash)
 		sb := at >= size && at < size+verity.BlockSize
-		if err == nil && !(sb && same(data, two.usr, size)) {
+		if err == nil && !(sb && same(data, two.Usr, size)) {
 			t.Errorf("a change in the block at %d is not seen", at)
 		}
 	}
@@ -281,10 +281,10 @@ func same(a, b []byte, at int64) bool {
 func TestCorruptWrites(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	dir := p.publish(t, two)
+	dir := p.Publish(t, two)
 	for at := int64(0); at < two.Release.UsrSize; at += two.Release.UsrSize / 8 {
-		b := newBox(t, one, p.trust)
-		b.boot.ESP.Synced = func() { b.flip("dev/vda4", at, two.usr[at]) }
+		b := newBox(t, one, p.Trust)
+		b.boot.ESP.Synced = func() { b.flip("dev/vda4", at, two.Usr[at]) }
 		prefs := Prefs{filepath.Join(b.root, PrefsDir)}
 		rel, err := OpenLocal(dir, Verifier{Root: b.root, Board: "amd64-usr", Prefs: prefs, Now: now})
 		if err != nil {
@@ -293,7 +293,7 @@ func TestCorruptWrites(t *testing.T) {
 		in := &Installer{Boot: b.boot, Prefs: prefs, Logf: func(string, ...any) {}}
 		_, err = in.Install(t.Context(), rel)
 		held := b.shoot()["dev/vda4"]
-		if err == nil && verity.Verify(bytes.NewReader(held), 0, two.Release.UsrSize, two.Release.RootHash) == nil && !bytes.Equal(held[:len(two.usr)], two.usr) {
+		if err == nil && verity.Verify(bytes.NewReader(held), 0, two.Release.UsrSize, two.Release.RootHash) == nil && !bytes.Equal(held[:len(two.Usr)], two.Usr) {
 			t.Errorf("a change at %d passes", at)
 		}
 		if err != nil && b.kernels() != "1.0.0" {
