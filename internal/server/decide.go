@@ -122,9 +122,9 @@ func name(app omaha.App) string {
 }
 
 func describeEvent(e omaha.Event) string {
-	code := ""
+	var code omaha.Code
 	if e.ErrorCode != nil {
-		code = omaha.Code(*e.ErrorCode).String()
+		code = omaha.Code(*e.ErrorCode)
 	}
 	switch {
 	case e.Type == omaha.DownloadStarted:
@@ -135,12 +135,12 @@ func describeEvent(e omaha.Event) string {
 		return "has installed it and waits for a reboot"
 	case e.Type == omaha.UpdateComplete && e.Result == omaha.ResultSuccessRebooted:
 		return describeRebooted(e)
-	case e.Type == omaha.UpdateComplete && e.Result == omaha.ResultDeferred:
-		return "holds it back: " + code
-	case e.Type == omaha.UpdateComplete && e.ErrorCode != nil && omaha.Code(*e.ErrorCode).Plain() == omaha.CodeRollback:
-		return code
+	case e.Type == omaha.UpdateComplete && (e.Result == omaha.ResultDeferred || code.Plain() == omaha.CodeIgnoredByPolicy):
+		return "holds it back: " + code.String()
+	case e.Type == omaha.UpdateComplete && code.Plain() == omaha.CodeRollback:
+		return code.String()
 	case e.Type == omaha.UpdateComplete:
-		return "failed: " + code
+		return "failed: " + code.String()
 	}
 	return fmt.Sprintf("event %d with result %d", e.Type, e.Result)
 }

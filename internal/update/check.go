@@ -217,6 +217,8 @@ func (c *check) event(ctx context.Context, e omaha.Event) {
 	}
 }
 
+// tellFailure tells why a check failed. An offer that is not installed is an
+// error too: Nebraska takes no other result for the end of what it granted.
 func (c *check) tellFailure(ctx context.Context, err error) {
 	code, result := omaha.Code(1), omaha.ResultError
 	var f *Failure
@@ -226,7 +228,7 @@ func (c *check) tellFailure(ctx context.Context, err error) {
 	switch code {
 	case omaha.CodeRequest:
 		return // the server cannot be reached
-	case omaha.CodeIgnoredByPolicy, omaha.CodeDeferredPolicy, omaha.CodeDeferredBackoff:
+	case omaha.CodeDeferredPolicy, omaha.CodeDeferredBackoff:
 		result = omaha.ResultDeferred
 	}
 	c.event(ctx, omaha.NewEvent(omaha.UpdateComplete, result, code|omaha.FlagOwnServer))
