@@ -100,7 +100,7 @@ func (c *check) ask(ctx context.Context) (*Offer, error) {
 	if err := c.prefs.Set(PrefFullResponse, string(answer.Raw)); err != nil {
 		c.Logf("%v", err)
 	}
-	offer, poll, err := ReadOffer(answer.Response, c.id.AppID)
+	offer, poll, err := ReadOffer(answer.Response, c.id)
 	c.pollAsked = poll
 	return offer, err
 }

@@ -44,11 +44,12 @@ func TestOneFileServer(t *testing.T) {
 			events = append(events, fmt.Sprintf("%d/%d", e.Type, e.Result))
 		}
 		if req.Apps[0].UpdateCheck == nil {
-			fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><response protocol="3.0" server="nebraska"><daystart elapsed_seconds="0"></daystart><app appid="%s" status="ok"></app></response>`, req.Apps[0].ID)
+			fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>
+<response protocol="3.0" server="nebraska"><daystart elapsed_seconds="0"></daystart><app appid="%s" status="ok"><event status="ok"></event></app></response>`, req.Apps[0].ID)
 			return
 		}
 		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>
-<response protocol="3.0" server="nebraska"><daystart elapsed_seconds="0"></daystart><app appid="e96281a6-d1af-4bde-9a0a-97b76e56dc57" status="ok"><ping status="ok"></ping><updatecheck status="ok"><urls><url codebase="http://%s/flatcar"></url></urls><manifest version="1.1.0"><packages><package name="flatcar-amd64-1.1.0.gz" hash="%s" size="%d" required="true"></package></packages><actions><action event="postinstall" sha256="%s" DisablePayloadBackoff="true"></action></actions></manifest></updatecheck></app></response>`,
+<response protocol="3.0" server="nebraska"><daystart elapsed_seconds="0"></daystart><app appid="{e96281a6-d1af-4bde-9a0a-97b76e56dc57}" status="ok"><ping status="ok"></ping><updatecheck status="ok"><urls><url codebase="http://%s/flatcar"></url></urls><manifest version="1.1.0"><packages><package name="flatcar-amd64-1.1.0.gz" hash="%s" size="%d" required="true"></package></packages><actions><action event="postinstall" sha256="%s" DisablePayloadBackoff="true"></action></actions></manifest></updatecheck><event status="ok"></event></app></response>`,
 			r.Host, base64.StdEncoding.EncodeToString(short[:]), len(data), base64.StdEncoding.EncodeToString(long[:]))
 	})
 	mux.HandleFunc("/flatcar/flatcar-amd64-1.1.0.gz", func(w http.ResponseWriter, r *http.Request) {
@@ -65,5 +66,24 @@ func TestOneFileServer(t *testing.T) {
 	b.sameSlot("dev/vda4", two)
 	if got := strings.Join(events, " "); got != "3/2 13/1 14/1 3/1" {
 		t.Errorf("events %s", got)
+	}
+}
+
+// TestRefusals reads answers of Nebraska that are neither an update nor none.
+func TestRefusals(t *testing.T) {
+	for status, want := range map[string]string{
+		"error-failedToRetrieveUpdatePackageInfo": "asking for updates as group canary: the server does not know the group or the application (error-failedToRetrieveUpdatePackageInfo)",
+		"error-updatesDisabled":                   "asking for updates as group canary: updates of the group are disabled, or not made at this hour (error-updatesDisabled)",
+		"error-new":                               "asking for updates as group canary: the server refuses (error-new)",
+		"ok":                                      "asking for updates as group canary: the server refuses (error-internal)",
+	} {
+		r, err := omaha.DecodeResponse(fmt.Appendf(nil, `<?xml version="1.0" encoding="UTF-8"?>
+<response protocol="3.0" server="nebraska"><daystart elapsed_seconds="0"></daystart><app appid="%s" status="%s"><updatecheck status="error-internal"><urls></urls></updatecheck></app></response>`, omaha.AppID, status))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ReadOffer(r, Identity{AppID: omaha.AppID, Group: "canary"}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", status, err, want)
+		}
 	}
 }

@@ -44,11 +44,12 @@ func fail(code omaha.Code, format string, args ...any) error {
 	return &Failure{code, fmt.Errorf(format, args...)}
 }
 
-// ReadOffer takes an answer apart. offer is nil if there is no update.
-func ReadOffer(r omaha.Response, app string) (offer *Offer, poll string, err error) {
-	a, ok := r.App(app)
+// ReadOffer takes an answer to a machine apart. offer is nil if there is no
+// update.
+func ReadOffer(r omaha.Response, id Identity) (offer *Offer, poll string, err error) {
+	a, ok := r.App(id.AppID)
 	if !ok || a.UpdateCheck == nil {
-		return nil, "", fail(omaha.CodeInvalidResponse, "reading the answer of the server: it has none for the application %s", app)
+		return nil, "", fail(omaha.CodeInvalidResponse, "reading the answer of the server: it has none for the application %s", id.AppID)
 	}
 	check := a.UpdateCheck
 	switch check.Status {
@@ -56,10 +57,36 @@ func ReadOffer(r omaha.Response, app string) (offer *Offer, poll string, err err
 		return nil, check.PollInterval, nil
 	case omaha.OK:
 	default:
-		return nil, check.PollInterval, fail(omaha.CodeInvalidResponse, "reading the answer of the server: it refuses an update with %q (application: %q)", check.Status, a.Status)
+		return nil, check.PollInterval, fail(omaha.CodeInvalidResponse, "asking for updates as group %s: %s", id.Group, refusal(a))
 	}
 	o, err := readManifest(check)
 	return o, check.PollInterval, err
+}
+
+// refusals say what Nebraska means by the status of an application.
+var refusals = map[string]string{
+	"error-failedToRetrieveUpdatePackageInfo": "the server does not know the group or the application",
+	"error-maxConcurrentUpdatesLimitReached":  "as many machines update as the group allows at once",
+	"error-maxTimedOutUpdatesLimitReached":    "too many machines of the group did not end their updates",
+	"error-maxUpdatesPerPeriodLimitReached":   "as many machines were updated as the group allows for now",
+	"error-noPackageFound":                    "the group has no channel with a package",
+	"error-updateInProgressOnInstance":        "the server takes the machine for one that updates",
+	"error-updatesDisabled":                   "updates of the group are disabled, or not made at this hour",
+	omaha.UnknownApp:                          "the server does not know the application",
+	"error-unknownApplicationOrGroup":         "the server does not know the group or the application",
+}
+
+// refusal says why a server neither offers an update nor says that there is
+// none.
+func refusal(a omaha.AppResponse) string {
+	status := a.Status
+	if status == omaha.OK || status == "" {
+		status = a.UpdateCheck.Status
+	}
+	if words, ok := refusals[status]; ok {
+		return fmt.Sprintf("%s (%s)", words, status)
+	}
+	return fmt.Sprintf("the server refuses (%s)", status)
 }
 
 func readManifest(check *omaha.UpdateVerdict) (*Offer, error) {

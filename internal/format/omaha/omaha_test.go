@@ -103,7 +103,7 @@ func TestDecodeRefuses(t *testing.T) {
 func TestDecodeOtherServer(t *testing.T) {
 	// As Nebraska writes it: self-closing is never used, the order differs.
 	const text = `<?xml version="1.0" encoding="UTF-8"?>
-<response protocol="3.0" server="nebraska"><daystart elapsed_seconds="0"></daystart><app appid="e96281a6-d1af-4bde-9a0a-97b76e56dc57" status="ok"><updatecheck status="ok"><urls><url codebase="https://h/p"></url></urls><manifest version="9.0.0"><packages><package name="a" hash="x" size="5" required="true"></package><package name="b.gz" hash="y" hash_sha256="z" size="6" required="false"></package></packages><actions><action event="postinstall" sha256="q" DisablePayloadBackoff="true"></action></actions></manifest></updatecheck></app></response>`
+<response protocol="3.0" server="nebraska"><daystart elapsed_seconds="0"></daystart><app appid="{e96281a6-d1af-4bde-9a0a-97b76e56dc57}" status="ok"><ping status="ok"></ping><updatecheck status="ok"><urls><url codebase="https://h/p"></url></urls><manifest version="9.0.0"><packages><package name="a" hash="x" size="5" required="true"></package><package name="b.gz" hash="y" hash_sha256="z" size="6" required="false"></package></packages><actions><action event="postinstall" sha256="q" DisablePayloadBackoff="true"></action></actions></manifest></updatecheck><event status="ok"></event></app></response>`
 	r, err := DecodeResponse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +111,9 @@ func TestDecodeOtherServer(t *testing.T) {
 	a, ok := r.App(AppID)
 	if !ok || len(a.UpdateCheck.Manifests) != 1 || len(a.UpdateCheck.Manifests[0].Packages) != 2 {
 		t.Fatalf("%+v", r)
+	}
+	if _, ok := r.App("E96281A6-D1AF-4BDE-9A0A-97B76E56DC57"); !ok {
+		t.Error("the application is not found without braces")
 	}
 	action, ok := a.UpdateCheck.Manifests[0].Action(Postinstall)
 	if !ok || action.SHA256 != "q" || Join(a.UpdateCheck.URLs.URL[0].CodeBase, "a") != "https://h/p/a" {
