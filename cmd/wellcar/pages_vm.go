@@ -112,8 +112,16 @@ func typed(command string, root bool) string {
 	return command
 }
 
+// Run connects again to a machine that has restarted by itself meanwhile.
 func (s *vmSession) Run(ctx context.Context, command string, root bool) (page.Output, error) {
 	r, err := s.client.Run(ctx, typed(command, root))
+	if errors.Is(err, qemu.ErrGone) {
+		s.client.Close()
+		if err := s.connect(ctx, 1); err != nil {
+			return page.Output{}, err
+		}
+		r, err = s.client.Run(ctx, typed(command, root))
+	}
 	return page.Output{Text: string(r.Stdout) + string(r.Stderr), Code: r.Code}, err
 }
 

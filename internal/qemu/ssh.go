@@ -59,6 +59,9 @@ func ParseKey(data []byte, comment string) (Key, error) {
 	return Key{Signer: signer, Line: strings.TrimSpace(line + " " + comment), PEM: data}, nil
 }
 
+// ErrGone is the error of a connection that is cut, before anything ran.
+var ErrGone = errors.New("opening an SSH session")
+
 // Client is an SSH connection to a machine.
 type Client struct{ conn *ssh.Client }
 
@@ -95,7 +98,7 @@ func (c *Client) Ask(ctx context.Context, limit time.Duration, command string) (
 func (c *Client) Stream(ctx context.Context, command string, in io.Reader, out, errs io.Writer) (int, error) {
 	session, err := c.conn.NewSession()
 	if err != nil {
-		return 0, fmt.Errorf("opening an SSH session: %w", err)
+		return 0, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	defer session.Close()
 	end := context.AfterFunc(ctx, func() { session.Close() })
@@ -137,7 +140,7 @@ func (c *Client) Copy(ctx context.Context, data io.Reader, path string, mode uin
 func (c *Client) Shell(ctx context.Context, command, term string, columns, rows int, in io.Reader, out, errs io.Writer) (int, error) {
 	session, err := c.conn.NewSession()
 	if err != nil {
-		return 0, fmt.Errorf("opening an SSH session: %w", err)
+		return 0, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	defer session.Close()
 	end := context.AfterFunc(ctx, func() { session.Close() })
