@@ -33,6 +33,8 @@ var emulatedWords = []string{
 	// the time that passed for none, and its clock stands still for ever. A tick
 	// on idle CPUs too keeps every sleep short.
 	"nohz=off",
+	// No speculation, nothing to mitigate; retpolines cost a jump each.
+	"mitigations=off",
 }
 
 // places are the files of one machine, all prepared before QEMU starts.
@@ -84,8 +86,10 @@ func cpuArguments(accel Accel) []string {
 	if accel == KVM {
 		return []string{"-accel", "kvm", "-cpu", "max"}
 	}
-	// Five-level page tables cost a step in each emulated page walk.
-	return []string{"-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off"}
+	// Five-level page tables cost a step in each emulated page walk. With ERMS and
+	// FSRM the kernel and the C library copy and clear byte by byte, which only
+	// hardware does fast.
+	return []string{"-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,erms=off,fsrm=off"}
 }
 
 func diskArguments(m Machine, p places) []string {

@@ -44,7 +44,7 @@ func TestArguments(t *testing.T) {
 		{"-netdev", "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:0-:80,guestfwd=tcp:10.0.2.100:5000-cmd:'/opt/a b/wellcar' pipe '127.0.0.1:1,,2'"},
 		{"-netdev", "user,id=net1,net=10.0.3.0/24", "-device", "virtio-net-pci,netdev=net1,romfile=,mac=52:54:00:12:34:57"},
 		{"-fw_cfg", "name=opt/a,file=/d/fwcfg/0", "-fw_cfg", "name=opt/z,file=/d/fwcfg/1"},
-		{"-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra=no_timer_check nohz=off a=1,,2 flatcar.autologin", "-snapshot"},
+		{"-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra=no_timer_check nohz=off mitigations=off a=1,,2 flatcar.autologin", "-snapshot"},
 	} {
 		if !contains(got, want) {
 			t.Errorf("no %q in\n%q", want, got)
