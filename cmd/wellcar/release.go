@@ -61,6 +61,7 @@ func releaseCommand(a *app) *cobra.Command {
 	f.IntVar(&o.validDays, "valid-days", 180, "days until machines refuse the manifest")
 	f.BoolVar(&o.in.Fast, "fast", false, "make larger payloads in less time, for tries")
 	f.BoolVar(&o.in.Update, "update-only", false, "make only what machines update from: payloads and manifest, no image and no records")
+	f.BoolVar(&o.in.Deltas, "deltas-only", false, "the same without the full payload, for machines that all run a build of --from")
 	f.BoolVar(&o.in.Package, "package", false, "make "+release.PackageFile+" too, for servers that know one file for each version")
 	f.BoolVar(&o.in.CrAU, "crau", false, "make "+crau.File+" and "+publish.MigrateFile+" too, which move machines with Flatcar or CoreOS")
 	c.MarkFlagRequired("out")
@@ -84,8 +85,13 @@ func releaseCommand(a *app) *cobra.Command {
 
 // complete turns the flags into an input.
 func (o *releaseOptions) complete() (err error) {
-	if o.in.Update && (o.in.CrAU || o.in.Package) {
-		return withCode(exitUsage, errors.New("--update-only leaves out what --crau and --package make; give one or the other"))
+	for name, given := range map[string]bool{"--update-only": o.in.Update && !o.in.Deltas, "--deltas-only": o.in.Deltas} {
+		if given && (o.in.CrAU || o.in.Package) {
+			return withCode(exitUsage, fmt.Errorf("%s leaves out what --crau and --package make; give one or the other", name))
+		}
+	}
+	if o.in.Deltas && len(o.in.From) == 0 {
+		return withCode(exitUsage, errors.New("--deltas-only makes nothing without --from; name the builds that the machines run"))
 	}
 	o.in.Build = buildFolder([]string{o.in.Build}, 0, "")
 	for i := range o.in.From {

@@ -86,7 +86,7 @@ func (u *rollout) release(ctx context.Context, a *app, build string) error {
 	}
 	_, err = publish.Make(ctx, publish.Input{
 		Build: build, From: []string{filepath.Dir(u.disk)}, Out: u.releaseDir(), Keys: k, Channel: "stable", Minimum: "0.0.0",
-		Date: now, Expires: o.To, Fast: true, Update: true, Progress: a.show.progress,
+		Date: now, Expires: o.To, Fast: true, Deltas: true, Progress: a.show.progress,
 	})
 	return err
 }

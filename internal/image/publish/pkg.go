@@ -46,6 +46,7 @@ type Input struct {
 
 	Fast     bool // larger payloads in less time: for tries
 	Update   bool // only what machines fetch: no disk image, no documents
+	Deltas   bool // only what machines with a release of From fetch: no full payload either
 	Package  bool // make release.PackageFile too
 	CrAU     bool // make a payload for the update_engine of Flatcar and CoreOS too
 	Parallel int

@@ -57,8 +57,11 @@ func Make(ctx context.Context, in Input) (Result, error) {
 }
 
 func (m *maker) run(ctx context.Context) (Result, error) {
-	steps := []func(context.Context) error{m.deltas, m.full}
-	if !m.Update {
+	steps := []func(context.Context) error{m.deltas}
+	if !m.Deltas {
+		steps = append(steps, m.full)
+	}
+	if !m.Deltas && !m.Update {
 		steps = append(steps, m.image, m.takeover, m.records, m.documents, m.signatures)
 	}
 	for _, step := range steps {
@@ -68,6 +71,9 @@ func (m *maker) run(ctx context.Context) (Result, error) {
 		if err := step(ctx); err != nil {
 			return Result{}, err
 		}
+	}
+	if len(m.payloads) == 0 {
+		return Result{}, fmt.Errorf("%s is the same system as every older build, and has no delta from it", m.Build)
 	}
 	manifest, err := m.manifest()
 	if err != nil {

@@ -188,6 +188,11 @@ func TestRelease(t *testing.T) {
 	if m, err := CheckManifest(in.Out, trustOf(t, keyDir), release.Policy{Now: date}); err != nil || len(m.Payloads) != 3 || len(m.Files) != 0 || CheckFiles(in.Out, m, nil, nil) != nil {
 		t.Errorf("for machines only: %+v, %v", m.Files, err)
 	}
+	in.Out, in.Deltas = filepath.Join(top, "e"), true
+	makeRelease(t, in)
+	if m, err := CheckManifest(in.Out, trustOf(t, keyDir), release.Policy{Now: date}); err != nil || len(m.All()) != 1 || m.Payloads[0].Kind != release.Delta {
+		t.Errorf("for machines of the older release only: %+v, %v", m.All(), err)
+	}
 	sameFolders(t, a, b)
 	entries, err := os.ReadDir(a)
 	if err != nil || len(entries) != len(m.All())+2 {
@@ -291,6 +296,11 @@ func TestMakeRefuses(t *testing.T) {
 		t.Error(err)
 	}
 	in.Out = filepath.Join(t.TempDir(), "r")
+	in.From, in.Deltas = []string{dir}, true
+	if _, err := Make(t.Context(), in); err == nil || !strings.Contains(err.Error(), "the same system") {
+		t.Error(err)
+	}
+	in.From, in.Deltas = nil, false
 	disk := filepath.Join(dir, image.DiskFile)
 	data, err := os.ReadFile(disk)
 	if err != nil {
