@@ -28,6 +28,9 @@ func runDrift(ctx context.Context, args []string, out, errOut io.Writer) error {
 	}
 	defer root.Close()
 	target := provision.Target{Files: root, Run: root.Run}
+	if *dir == "/" {
+		target.Kernel = bootedLine()
+	}
 	config, any, err := loadApplied(target)
 	if err != nil {
 		return err

@@ -89,18 +89,18 @@ func (k kernelLine) Change(_ context.Context, add, remove []string) (restart boo
 }
 
 // Words implements provision.KernelLine.
-func (k kernelLine) Words(context.Context) (string, error) {
+func (k kernelLine) Words(context.Context) (image, own string, err error) {
 	boot := k.boot()
-	words, known, err := boot.Settings()
+	own, known, err := boot.Settings()
 	if err != nil || known {
-		return words, err
+		return boot.Image, own, err
 	}
 	err = k.mounted(func(esp string) (err error) {
 		boot.ESP = esp
-		words, err = boot.AddOn()
+		own, err = boot.AddOn()
 		return err
 	})
-	return words, err
+	return boot.Image, own, err
 }
 
 func (k kernelLine) boot() bootargs.Boot {

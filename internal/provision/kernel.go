@@ -17,8 +17,9 @@ type KernelLine interface {
 	// others, from the next start on. It tells whether a restart is needed
 	// for that. An item can have several words, which stay together.
 	Change(ctx context.Context, add, remove []string) (restart bool, err error)
-	// Words are those of the owner that the kernel gets from the next start on.
-	Words(ctx context.Context) (string, error)
+	// Words are those that the kernel gets from the next start on: the image's and
+	// the owner's.
+	Words(ctx context.Context) (image, own string, err error)
 }
 
 // KernelArguments changes the kernel command line; the machine restarts then.

@@ -40,7 +40,7 @@ type line struct {
 	refuses       error
 }
 
-func (l *line) Words(context.Context) (string, error) { return l.next, nil }
+func (l *line) Words(context.Context) (image, own string, err error) { return "", l.next, nil }
 
 func (l *line) Change(_ context.Context, add, remove []string) (bool, error) {
 	if l.refuses != nil {

@@ -231,13 +231,15 @@ func TestRefuse(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
-	s := state(t, storage("files", fileA, fileB)+units(unitU)+users(`{"name":"bob","uid":1000,"shell":"/bin/bash"}`))
+	s := state(t, storage("files", fileA, fileB)+units(unitU)+users(`{"name":"bob","uid":1000,"shell":"/bin/bash"}`)+
+		`,"kernelArguments":{"shouldExist":["a","b=1","b=2"],"shouldNotExist":["nosmt","panic=60"]}`)
 	f := made(s)
 	if d := Drift(s, f); len(d) > 0 {
 		t.Errorf("an untouched machine: %v", d)
 	}
 	f.Nodes["/etc/a"] = Node{Kind: File, Sum: "x", Perm: 0o644}
 	f.Nodes["/etc/b"] = Node{}
+	f.Kernel = &Line{"panic=60 a", "nosmt b=1"}
 	f.Units["u.service"] = UnitState{Enabled: "masked"}
 	bob := f.Users["bob"]
 	bob.Shell = "/bin/zsh"
@@ -246,7 +248,8 @@ func TestDrift(t *testing.T) {
 	for _, d := range Drift(s, f) {
 		got = append(got, d.String())
 	}
-	want := []string{"user bob: shell /bin/zsh instead of /bin/bash", "file /etc/a: content", "file /etc/b: missing", "unit u.service: masked instead of enabled"}
+	want := []string{"user bob: shell /bin/zsh instead of /bin/bash", "file /etc/a: content", "file /etc/b: missing", "unit u.service: masked instead of enabled",
+		"kernel argument b=2: missing", "kernel argument nosmt: is there"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

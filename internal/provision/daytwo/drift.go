@@ -41,7 +41,7 @@ func Drift(applied State, f Facts) []Difference {
 		}
 		out = append(out, Difference{"unit", name, applied.UnitAt[name], fmt.Sprintf("%s instead of %s", state, wanted)})
 	}
-	return out
+	return append(out, kernelDiffers(applied.Steps, f.Kernel)...)
 }
 
 func missingAccounts(s State, f Facts, group bool) []Difference {

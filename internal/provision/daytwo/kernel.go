@@ -60,13 +60,52 @@ func inverse(k provision.KernelArguments, words string) *provision.KernelArgumen
 	}
 }
 
+// Line is the words that a kernel is started with next.
+type Line struct{ Image, Own string }
+
+// kernelDiffers says in what a machine's next start is not as a config wants it.
+// The image's words are there with any config.
+func kernelDiffers(steps []provision.Step, line *Line) []Difference {
+	want, at := arguments(steps)
+	if line == nil {
+		return nil
+	}
+	var out []Difference
+	for _, item := range want.Add {
+		if !cmdline.Has(line.Own, item) && !cmdline.Has(line.Image, item) {
+			out = append(out, Difference{"kernel argument", item, at, "missing"})
+		}
+	}
+	for _, item := range want.Remove {
+		if cmdline.Has(line.Own, item) {
+			out = append(out, Difference{"kernel argument", item, at, "is there"})
+		}
+	}
+	return out
+}
+
+// kernel asks only for a config that says something of it, as the answer may
+// have to be read from a partition that is not mounted.
+func (f *Facts) kernel(ctx context.Context, t provision.Target, states []State) error {
+	asked := slices.ContainsFunc(states, func(s State) bool {
+		k, _ := arguments(s.Steps)
+		return len(k.Add)+len(k.Remove) > 0
+	})
+	if !asked || t.Kernel == nil {
+		return nil
+	}
+	image, own, err := t.Kernel.Words(ctx)
+	f.Kernel = &Line{image, own}
+	return err
+}
+
 // saveKernel notes how to take the change of the kernel arguments back.
 func (j *Journal) saveKernel(ctx context.Context, t provision.Target, p Plan) error {
 	c, ok := p.kernelChange()
 	if !ok {
 		return nil
 	}
-	words, err := t.Kernel.Words(ctx)
+	_, words, err := t.Kernel.Words(ctx)
 	j.Kernel = inverse(*c.kernel, words)
 	return err
 }
