@@ -187,9 +187,7 @@ func coordinate(ctx context.Context, file *coordinator, lock reboot.Lock, window
 	}
 	defer r.Close()
 	c := reboot.Coordinator{Windows: windows, Lock: lock, Now: time.Now, After: time.After, Logf: logf, Warn: warnUsers, Reboot: logindReboot,
-		NeedReboot: func(ctx context.Context) error {
-			return r.Watch(ctx, func(s update.Status) bool { return s.Operation == update.NeedReboot })
-		},
+		NeedReboot: func(ctx context.Context) error { return awaitNeed(ctx, r, lock, logf) },
 		State: func(s string) {
 			if err := file.state(s); err != nil {
 				logf("%v", err)
@@ -204,6 +202,21 @@ func coordinate(ctx context.Context, file *coordinator, lock reboot.Lock, window
 		<-ctx.Done() // the reboot is under way
 	}
 	return err
+}
+
+// awaitNeed follows the update client, tells whoever wants to know, and returns
+// when a reboot is due.
+func awaitNeed(ctx context.Context, r *update.Remotely, lock reboot.Lock, logf func(string, ...any)) error {
+	var told update.Status
+	return r.Watch(ctx, func(s update.Status) bool {
+		if l, ok := lock.(reboot.Listener); ok && s.News(told) {
+			told = s
+			if err := l.Report(ctx, string(s.Operation), s.NewVersion, s.LastChecked); err != nil {
+				logf("telling the cluster what update-engine is at: %v", err)
+			}
+		}
+		return s.Operation == update.NeedReboot
+	})
 }
 
 func status(ctx context.Context, r *update.Remotely) update.Operation {

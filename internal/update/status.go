@@ -16,6 +16,12 @@ type Status struct {
 	NewSize     int64 // bytes
 }
 
+// News tells whether more than the progress differs from what was before.
+func (s Status) News(before Status) bool {
+	s.Progress, before.Progress = 0, 0
+	return s != before
+}
+
 // Operation is a state of the client.
 type Operation string
 

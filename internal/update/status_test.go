@@ -11,3 +11,12 @@ func TestStatusText(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestStatusNews(t *testing.T) {
+	s := Status{LastChecked: 1, Progress: 0.25, Operation: Downloading, NewVersion: "1.2.3"}
+	further, asked := s, s
+	further.Progress, asked.LastChecked = 0.5, 2
+	if further.News(s) || !asked.News(s) {
+		t.Errorf("progress alone: %v; asked again: %v", further.News(s), asked.News(s))
+	}
+}

@@ -39,6 +39,11 @@ type Lock interface {
 	Unlock(ctx context.Context) error // nil also if it is not held
 }
 
+// Listener is a Lock whose others want to know what the update client is at.
+type Listener interface {
+	Report(ctx context.Context, operation, version string, checked int64) error
+}
+
 // The waits of a coordinator.
 const (
 	firstRetry   = 5 * time.Second

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -97,6 +98,12 @@ func (k Kubernetes) Unlock(ctx context.Context) error {
 	}
 	open := false
 	return k.patch(ctx, nil, map[string]string{"agent-made-unschedulable": "false"}, &open)
+}
+
+// Report tells what the update client is at: the operation and the version as
+// the client names them, and when it last asked its server, Unix time.
+func (k Kubernetes) Report(ctx context.Context, operation, version string, checked int64) error {
+	return k.patch(ctx, nil, map[string]string{"status": operation, "new-version": version, "last-checked-time": strconv.FormatInt(checked, 10)}, nil)
 }
 
 // Lock asks for leave, and once it is there empties the node.

@@ -132,6 +132,14 @@ func TestKubernetes(t *testing.T) {
 			t.Fatalf("%s: %v, want %v", step.do, err, step.want)
 		}
 	}
+	if err := k.Report(t.Context(), "UPDATE_STATUS_DOWNLOADING", "1.1.0", 1700000000); err != nil {
+		t.Error(err)
+	}
+	for key, want := range map[string]string{"status": "UPDATE_STATUS_DOWNLOADING", "new-version": "1.1.0", "last-checked-time": "1700000000"} {
+		if got := c.notes[KubePrefix+key]; got != want {
+			t.Errorf("%s is %q, not %q", key, got, want)
+		}
+	}
 	if diff := cmp.Diff([]string{"/api/v1/namespaces/default/pods/web/eviction of-web"}, c.log); diff != "" {
 		t.Error(diff)
 	}
