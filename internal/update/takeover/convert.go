@@ -187,8 +187,10 @@ func (c *conversion) placeLoader() error {
 	if err != nil {
 		return err
 	}
+	last, _ := load(c.boot)
+	again := last.Again || last.Stage == kept
 	name := slot.Name{Version: c.record.Version, Counted: true, Left: slot.Tries}
-	return c.place(map[string][]byte{ourLoader: data}, state{Version: c.record.Version, Stage: onTrial, Entry: c.entry}, name)
+	return c.place(map[string][]byte{ourLoader: data}, state{Version: c.record.Version, Stage: onTrial, Entry: c.entry, Again: again}, name)
 }
 
 // place puts our files on the EFI system partition. The kernel is there
@@ -235,8 +237,15 @@ func (c *conversion) removeOthers() error {
 	return nil
 }
 
-// choose makes the firmware start our entry once.
+// choose makes the firmware start our entry once. A machine that a person took
+// back to the old system after an earlier move has that in our loader's
+// configuration; without it the loader starts what has starts left.
 func (c *conversion) choose() error {
+	if b := (Boot{Dir: c.boot}); b.namesOld() {
+		if err := b.chooseByLoader(false); err != nil {
+			return err
+		}
+	}
 	n, err := strconv.ParseUint(strings.TrimPrefix(c.entry, "Boot"), 16, 16)
 	if err != nil {
 		return err

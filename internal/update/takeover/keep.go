@@ -29,6 +29,7 @@ type state struct {
 	Stage   stage  `json:"stage"`
 	Entry   string `json:"entry"` // name of the firmware's variable
 	BIOS    bool   `json:"bios,omitempty"`
+	Again   bool   `json:"again,omitempty"` // it came once before: our loader is the default already
 }
 
 func (s state) save(boot string) error {
@@ -76,7 +77,7 @@ func (b Boot) Keep() error {
 		return nil
 	}
 	if !s.BIOS { // there it is since sector 0 starts it
-		if err := b.keep(); err != nil {
+		if err := b.keep(s.Again); err != nil {
 			return fmt.Errorf("making the new loader the default: %w", err)
 		}
 	}
@@ -90,10 +91,11 @@ func (b Boot) Keep() error {
 	return nil
 }
 
-func (b Boot) keep() error {
+// keep sets the default aside if it is the old system's.
+func (b Boot) keep(ours bool) error {
 	path := func(name string) string { return filepath.Join(b.Dir, name) }
 	def := filepath.Join(path(bootDir), bootFile)
-	if !sameContent(def, path(ourLoader)) { // it is, after a cut
+	if !ours && !sameContent(def, path(ourLoader)) { // it is, after a cut
 		if err := b.setAside(); err != nil {
 			return err
 		}
@@ -199,9 +201,14 @@ const defaultOld = "default " + OldEntry + "\n"
 
 // OldFirst says that the loader starts the old system.
 func (b Boot) OldFirst() bool {
+	return (b.namesOld() || exists(filepath.Join(b.Dir, beforeFirst))) && b.startsOld()
+}
+
+// namesOld says that the configuration of our loader has the old system for its
+// default.
+func (b Boot) namesOld() bool {
 	text, err := os.ReadFile(filepath.Join(b.Dir, confFile))
-	chosen := err == nil && strings.Contains(string(text), defaultOld)
-	return (chosen || exists(filepath.Join(b.Dir, beforeFirst))) && b.startsOld()
+	return err == nil && strings.Contains(string(text), defaultOld)
 }
 
 // startsOld says that our loader has an entry for the old system.

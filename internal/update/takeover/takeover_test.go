@@ -217,6 +217,54 @@ func TestWholeWay(t *testing.T) {
 	}
 }
 
+// TestMoveAgain moves a machine to a later release after a person took it back to
+// the old system.
+func TestMoveAgain(t *testing.T) {
+	o := newOld(t)
+	o.kernel = []byte("UKI")
+	b := Boot{Dir: o.boot, Vars: o.Vars}
+	for _, loader := range []string{"LOADER", "LATER LOADER"} {
+		o.loader(loader)
+		o.payload()
+		if err := Convert(o.Machine); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := o.Vars.Get("BootNext"); !ok || err != nil || b.namesOld() || !b.OnTrial() {
+			t.Errorf("%s: the new system is not on trial: BootNext %v, %v", loader, ok, err)
+		}
+		if err := b.Keep(); err != nil {
+			t.Fatal(err)
+		}
+		o.has("EFI/boot/bootx64.efi", loader)
+		o.has("EFI/wellcar/before/bootx64.efi", "SHIM")
+		if err := b.ChooseOld(true); err != nil {
+			t.Fatal(err)
+		}
+		o.has(confFile, "timeout 0\ndefault flatcar.conf\n")
+	}
+}
+
+// loader puts another one into the payload.
+func (o *old) loader(text string) {
+	o.Helper()
+	name := filepath.Join(o.Files, release.TakeoverRecord)
+	data, err := os.ReadFile(name)
+	var record release.Takeover
+	if err == nil {
+		err = json.Unmarshal(data, &record)
+	}
+	sum := sha256.Sum256([]byte(text))
+	record.LoaderHash = hex.EncodeToString(sum[:])
+	if err == nil {
+		data, err = json.Marshal(record)
+	}
+	if err != nil {
+		o.Fatal(err)
+	}
+	put(o.T, name, data)
+	put(o.T, filepath.Join(o.Files, release.TakeoverLoader), []byte(text))
+}
+
 // leadsTo looks for the partition of the loader in an entry of the firmware, in
 // the bytes of the table.
 func (o *old) leadsTo(next []byte) {
@@ -255,7 +303,7 @@ func TestKeepAfterCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := Boot{Dir: o.boot, Vars: o.Vars}
-	if err := b.keep(); err != nil {
+	if err := b.keep(false); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Keep(); err != nil {
