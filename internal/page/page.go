@@ -18,7 +18,8 @@
 // says that its commands restart the machine; what they print is lost then. A
 // command that ends in "\" goes on in the next line; one with a here-document
 // goes on in the lines that begin with "> ". Each command has a shell of its
-// own. A reboot command waits for the machine.
+// own. A reboot command waits for the machine; pages that share one share such
+// restarts too: all go up to theirs, then on behind it.
 //
 // Limits: of Markdown only fenced blocks and the first heading are read.
 package page

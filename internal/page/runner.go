@@ -165,28 +165,13 @@ func (r Runner) runBoot(ctx context.Context, b Boot, done func(Result)) {
 		defer started.Close()
 		s = started
 	}
+	var on []*visit
 	for _, p := range b.Pages {
-		done(r.runPage(ctx, s, p))
+		on = append(on, r.visit(p))
 	}
-}
-
-func (r Runner) runPage(ctx context.Context, s Session, p Page) Result {
-	limit := r.limit(p)
-	ctx, stop := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the page's time of %s is over", limit))
-	defer stop()
-	began := time.Now()
-	res := Result{File: p.File, Rows: p.Meta.Rows, Status: Passed}
-	for _, block := range p.Blocks {
-		for _, c := range block.Commands {
-			if err := r.runCommand(ctx, s, block.Kind, c); err != nil {
-				res.Status, res.Line, res.Reason = Failed, c.Line, describe(p.File, block.Kind, c, err)
-				res.Took = time.Since(began)
-				return res
-			}
-		}
+	for len(on) > 0 {
+		on = r.round(ctx, s, on, done)
 	}
-	res.Took = time.Since(began)
-	return res
 }
 
 func describe(file string, kind Kind, c Command, err error) string {

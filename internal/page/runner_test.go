@@ -143,7 +143,7 @@ func TestSharedBoot(t *testing.T) {
 	if p, _, _ := Count(r.Run(t.Context(), pages)); p != 3 {
 		t.Errorf("%d passed", p)
 	}
-	if diff := cmp.Diff([]string{"REBOOT systemctl reboot", "REBOOT change", "x root=true", "x root=false"}, machine.log); diff != "" {
+	if diff := cmp.Diff([]string{"x root=true", "REBOOT systemctl reboot", "REBOOT change", "x root=false"}, machine.log); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -177,6 +177,27 @@ func TestBootFails(t *testing.T) {
 	got := r.Run(t.Context(), pages)
 	if got[0].Status != Failed || got[0].Reason != "booting its machine: no firmware" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestSharedReboot runs pages that restart their one machine, one of them twice.
+func TestSharedReboot(t *testing.T) {
+	pages := []Page{
+		mustParse(t, "a.md", "---\nmachine: {share: s}\n---\n"+console("$ a1\n# reboot\n$ a2\n# systemctl reboot\n$ a3")),
+		mustParse(t, "b.md", "---\nmachine: {share: s}\n---\n"+console("$ b1\n# systemctl reboot\n$ false\n# reboot\n$ b3")),
+		mustParse(t, "c.md", "---\nmachine: {share: s}\n---\n"+console("$ c1\n# systemctl kexec\n$ c2")),
+	}
+	m := &fake{}
+	r := Runner{Start: func(context.Context, Boot) (Session, error) { return m, nil }}
+	got := r.Run(t.Context(), pages)
+	want := []Result{{File: "a.md", Status: Passed}, {File: "b.md", Status: Failed, Line: 7, Reason: "b.md:7: $ false\nexit status 1:\n+ no\n"}, {File: "c.md", Status: Passed}}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Result{}, "Took")); diff != "" {
+		t.Error(diff)
+	}
+	log := []string{"a1 root=false", "b1 root=false", "c1 root=false", "REBOOT systemctl kexec", "c2 root=false",
+		"REBOOT reboot", "a2 root=false", "false root=false", "REBOOT systemctl reboot", "a3 root=false"}
+	if diff := cmp.Diff(log, m.log); diff != "" {
+		t.Error(diff)
 	}
 }
 
