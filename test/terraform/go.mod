@@ -1,0 +1,3 @@
+module wellcar.dev/test/terraform
+
+go 1.26.0
