@@ -43,6 +43,9 @@ func runDrift(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if facts.Kernel, err = daytwo.NextLine(ctx, target, state); err != nil {
+		return err
+	}
 	differences := daytwo.Drift(state, facts)
 	switch {
 	case *asJSON:

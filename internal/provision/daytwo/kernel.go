@@ -84,19 +84,14 @@ func kernelDiffers(steps []provision.Step, line *Line) []Difference {
 	return out
 }
 
-// kernel asks only for a config that says something of it, as the answer may
-// have to be read from a partition that is not mounted.
-func (f *Facts) kernel(ctx context.Context, t provision.Target, states []State) error {
-	asked := slices.ContainsFunc(states, func(s State) bool {
-		k, _ := arguments(s.Steps)
-		return len(k.Add)+len(k.Remove) > 0
-	})
-	if !asked || t.Kernel == nil {
-		return nil
+// NextLine asks only for a config that says something of it, as the answer may
+// have to be read from a partition that is not mounted. Only Drift needs it.
+func NextLine(ctx context.Context, t provision.Target, s State) (*Line, error) {
+	if k, _ := arguments(s.Steps); len(k.Add)+len(k.Remove) == 0 || t.Kernel == nil {
+		return nil, nil
 	}
 	image, own, err := t.Kernel.Words(ctx)
-	f.Kernel = &Line{image, own}
-	return err
+	return &Line{image, own}, err
 }
 
 // saveKernel notes how to take the change of the kernel arguments back.
