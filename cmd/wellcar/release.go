@@ -85,10 +85,12 @@ func releaseCommand(a *app) *cobra.Command {
 
 // complete turns the flags into an input.
 func (o *releaseOptions) complete() (err error) {
-	for name, given := range map[string]bool{"--update-only": o.in.Update && !o.in.Deltas, "--deltas-only": o.in.Deltas} {
-		if given && (o.in.CrAU || o.in.Package) {
-			return withCode(exitUsage, fmt.Errorf("%s leaves out what --crau and --package make; give one or the other", name))
-		}
+	only := "--update-only"
+	if o.in.Deltas {
+		only = "--deltas-only"
+	}
+	if (o.in.Update || o.in.Deltas) && (o.in.CrAU || o.in.Package) {
+		return withCode(exitUsage, fmt.Errorf("%s leaves out what --crau and --package make; give one or the other", only))
 	}
 	if o.in.Deltas && len(o.in.From) == 0 {
 		return withCode(exitUsage, errors.New("--deltas-only makes nothing without --from; name the builds that the machines run"))
