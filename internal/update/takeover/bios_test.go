@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -54,21 +53,8 @@ func newBIOS(t *testing.T) *old {
 		t.Fatal(err)
 	}
 	o.kernel = kernel
-	var record release.Takeover
-	name := filepath.Join(o.Files, release.TakeoverRecord)
-	data, err := os.ReadFile(name)
-	if err == nil {
-		err = json.Unmarshal(data, &record)
-	}
 	sum := sha256.Sum256(kernel)
-	record.UKISize, record.UKIHash = int64(len(kernel)), hex.EncodeToString(sum[:])
-	if err == nil {
-		data, err = json.Marshal(record)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, name, data)
+	o.edit(func(r *release.Takeover) { r.UKISize, r.UKIHash = int64(len(kernel)), hex.EncodeToString(sum[:]) })
 	o.payload()
 	return o
 }

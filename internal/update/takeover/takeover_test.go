@@ -247,14 +247,21 @@ func TestMoveAgain(t *testing.T) {
 // loader puts another one into the payload.
 func (o *old) loader(text string) {
 	o.Helper()
+	sum := sha256.Sum256([]byte(text))
+	o.edit(func(r *release.Takeover) { r.LoaderHash = hex.EncodeToString(sum[:]) })
+	put(o.T, filepath.Join(o.Files, release.TakeoverLoader), []byte(text))
+}
+
+// edit changes the record in the payload.
+func (o *old) edit(change func(*release.Takeover)) {
+	o.Helper()
 	name := filepath.Join(o.Files, release.TakeoverRecord)
 	data, err := os.ReadFile(name)
 	var record release.Takeover
 	if err == nil {
 		err = json.Unmarshal(data, &record)
 	}
-	sum := sha256.Sum256([]byte(text))
-	record.LoaderHash = hex.EncodeToString(sum[:])
+	change(&record)
 	if err == nil {
 		data, err = json.Marshal(record)
 	}
@@ -262,7 +269,6 @@ func (o *old) loader(text string) {
 		o.Fatal(err)
 	}
 	put(o.T, name, data)
-	put(o.T, filepath.Join(o.Files, release.TakeoverLoader), []byte(text))
 }
 
 // leadsTo looks for the partition of the loader in an entry of the firmware, in
