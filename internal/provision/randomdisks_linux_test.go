@@ -27,14 +27,14 @@ func TestVMRandomDisks(t *testing.T) {
 		t.Skip("WELLCAR_TEST_DISKS names no two disks that may be overwritten")
 	}
 	d := &randomDisks{T: t, machine: disks.This(), names: names}
-	for seed := range uint64(40) {
+	for seed := range uint64(60) {
 		d.round(seed)
 		if t.Failed() {
 			return
 		}
 	}
 	t.Logf("%d configs were carried out, %d refused", d.done, d.refused)
-	if d.done < 20 || d.refused < 5 {
+	if d.done < 30 || d.refused < 5 {
 		t.Errorf("%d configs were carried out and %d refused: that is no fair sample", d.done, d.refused)
 	}
 }
