@@ -88,7 +88,7 @@ func (n *Network) either(ctx context.Context, j job, order int) error {
 	errs := n.together(ctx, []task{
 		{"", func(ctx context.Context) error { return n.dhcp4(ctx, j, order) }, patienceWith4},
 		{"", func(ctx context.Context) error { return n.auto6(ctx, name, order) }, patienceWith6},
-	})
+	}, nil)
 	if slices.Contains(errs, nil) {
 		return nil
 	}
@@ -230,8 +230,11 @@ func Down(s State, remove func(name string) error) error {
 	for i := len(s.Made) - 1; i >= 0; i-- {
 		errs = append(errs, netif.Delete(s.Made[i]))
 	}
+	links, err := netif.List()
+	errs = append(errs, err)
 	for _, name := range s.Up {
-		if slices.Contains(s.Made, name) {
+		there := func(l netif.Link) bool { return l.Name == name }
+		if slices.Contains(s.Made, name) || !slices.ContainsFunc(links, there) {
 			continue
 		}
 		errs = append(errs, netif.Flush(name), netif.AcceptAdvertisements(name, true), netif.Down(name))

@@ -34,19 +34,19 @@ func (n *Network) metric(order int) int {
 	return firstMetric + order
 }
 
-// all does the jobs at once. With enough, it is one success, and a little
+// all does the work at once. With enough, it is one success, and a little
 // patience with the others.
-func (n *Network) all(ctx context.Context, jobs []job, enough bool) error {
+func (n *Network) all(ctx context.Context, w work) error {
 	others := time.Duration(0)
-	if enough {
+	if w.enough {
 		others = patience
 	}
 	var tasks []task
-	for i, j := range jobs {
-		tasks = append(tasks, task{j.link.Name, func(ctx context.Context) error { return n.configure(ctx, j, i) }, others})
+	for i, j := range w.jobs {
+		tasks = append(tasks, n.task(j, i, others))
 	}
-	errs := n.together(ctx, tasks)
-	if !enough || !slices.Contains(errs, nil) {
+	errs := n.together(ctx, tasks, n.plugged(ctx, w))
+	if !w.enough || !slices.Contains(errs, nil) {
 		return errors.Join(errs...)
 	}
 	for _, err := range errs {
@@ -55,6 +55,10 @@ func (n *Network) all(ctx context.Context, jobs []job, enough bool) error {
 		}
 	}
 	return nil
+}
+
+func (n *Network) task(j job, order int, others time.Duration) task {
+	return task{j.link.Name, func(ctx context.Context) error { return n.configure(ctx, j, order) }, others}
 }
 
 // ready ends Up: what comes from here on is late.
@@ -75,12 +79,6 @@ func (n *Network) ready(ctx context.Context) error {
 	}
 	n.usable = true
 	return n.resolv()
-}
-
-func (n *Network) begin(tasks int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.open += tasks
 }
 
 // came takes the end of a task, and adds what it brought if it came after Up.

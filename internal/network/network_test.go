@@ -36,6 +36,7 @@ import (
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/fetch"
 	"wellcar.dev/internal/sys/netif"
+	"wellcar.dev/internal/sys/uevent"
 )
 
 // The tests run in network namespaces of their own: this program starts
@@ -111,15 +112,8 @@ func cable(t *testing.T, name, what string) (answer func()) {
 		c.Process.Kill()
 		c.Wait()
 	})
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "r"}
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "r", PeerNamespace: netlink.NsPid(c.Process.Pid)}
 	if err := netlink.LinkAdd(pair); err != nil {
-		t.Fatal(err)
-	}
-	peer, err := netlink.LinkByName(name + "r")
-	if err == nil {
-		err = netlink.LinkSetNsPid(peer, c.Process.Pid)
-	}
-	if err != nil {
 		t.Fatal(err)
 	}
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
@@ -452,6 +446,81 @@ func fetchLate(t *testing.T, answer func()) string {
 	}
 	client.Close()
 	return out.String()
+}
+
+// TestPlugged has cards that come when others are there already: first where
+// none of them is answered, then where one was.
+func TestPlugged(t *testing.T) {
+	if !machine(t) {
+		return
+	}
+	cable(t, "a", "silent")
+	changed := make(chan State, 9)
+	opt := Options{Virtual: true, Logf: t.Logf, Limit: 20 * time.Second, Changed: func(s State) { changed <- s }}
+	plugged := make(chan func(), 1)
+	go func() {
+		netif.Carrier(t.Context(), "a") // it is up, so all that were there are known
+		plugged <- cable(t, "b", "dhcp4")
+	}()
+	n, err := Up(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-plugged
+	wantAddress(t, "b", "10.9.0.77/24")
+	cable(t, "c", "net7 dhcp4")
+	for s := range changed {
+		if addrs, err := netif.Addresses("c"); err != nil || slices.Contains(s.Up, "c") && hasIPv4(addrs) {
+			break
+		}
+	}
+	wantAddress(t, "c", "10.7.0.77/24")
+	if routes, _ := netlink.RouteGet(net.IPv4(8, 8, 8, 8)); len(routes) != 1 || !routes[0].Gw.Equal(net.IPv4(10, 9, 0, 1)) {
+		t.Errorf("the way out is %v", routes)
+	}
+	n.Stop()
+	if err := netif.Delete("c"); err != nil { // as if it was pulled out
+		t.Error(err)
+	}
+	down(t, n.State())
+}
+
+func hasIPv4(addrs []netip.Prefix) bool {
+	return slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
+}
+
+// TestDevices loads what the devices of events need, and says what it cannot.
+func TestDevices(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	turns := [][]uevent.Event{
+		{{Action: "add", Env: map[string]string{"MODALIAS": "usb:v0525"}}, {Action: "remove", Env: map[string]string{"MODALIAS": "gone"}}},
+		{{Action: "add", Env: map[string]string{"SUBSYSTEM": "net"}}},
+		{{Action: "add", Env: map[string]string{"MODALIAS": "bad"}}, {Action: "add", Env: map[string]string{"MODALIAS": "pci:v8086"}}},
+	}
+	wait := func(context.Context) ([]uevent.Event, error) {
+		if len(turns) == 0 {
+			cancel()
+			return nil, ctx.Err()
+		}
+		now := turns[0]
+		turns = turns[1:]
+		return now, nil
+	}
+	var loaded, said []string
+	n := &Network{Options: Options{Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}}
+	n.devices(ctx, wait, func(aliases []string) error {
+		loaded = append(loaded, aliases...)
+		if slices.Contains(aliases, "bad") {
+			return errors.New("modprobe: no such module")
+		}
+		return nil
+	})
+	if diff := cmp.Diff([]string{"usb:v0525", "bad", "pci:v8086"}, loaded); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"some drivers are missing: modprobe: no such module"}, said); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // TestStopped ends what has no answer.

@@ -11,7 +11,7 @@
 //
 // What has no answer when the network is usable goes on asking until Stop, and
 // is added behind what there is: its routes count less, its servers of names
-// come later.
+// come later. So is a card that appears meanwhile.
 package network
 
 import (

@@ -45,23 +45,30 @@ func (r *race) over(now time.Time) bool {
 	return !slices.Contains(r.errs, errLate) || !r.until.IsZero() && !now.Before(r.until)
 }
 
-// together begins tasks and returns what came of each once the race is over.
-// Those that have not ended go on; came hears of each end first.
-func (n *Network) together(ctx context.Context, tasks []task) []error {
+// joined takes one more task.
+func (r *race) joined(t task) { r.tasks, r.errs = append(r.tasks, t), append(r.errs, errLate) }
+
+// together begins tasks, those too that join meanwhile, and returns what came
+// of each once the race is over. Those that have not ended go on, as do those
+// that join after it; came hears of each end first.
+func (n *Network) together(ctx context.Context, tasks []task, join <-chan task) []error {
 	type end struct {
 		i   int
 		err error
 	}
-	ends := make(chan end, len(tasks))
-	n.begin(len(tasks))
-	for i, t := range tasks {
-		n.asking.Go(func() {
-			err := t.do(ctx)
-			n.came(ctx, err)
-			ends <- end{i, err}
+	ends, over := make(chan end), make(chan struct{})
+	begin := func(i int, t task) {
+		n.begin(ctx, t, func(err error) {
+			select {
+			case ends <- end{i, err}:
+			case <-over:
+			}
 		})
 	}
 	r := newRace(tasks)
+	for i, t := range tasks {
+		begin(i, t)
+	}
 	late := time.NewTimer(time.Hour)
 	defer late.Stop()
 	for !r.over(time.Now()) {
@@ -71,13 +78,44 @@ func (n *Network) together(ctx context.Context, tasks []task) []error {
 		select {
 		case e := <-ends:
 			r.ended(e.i, e.err, time.Now())
+		case t := <-join:
+			r.joined(t)
+			begin(len(r.tasks)-1, t)
 		case <-late.C:
 		}
 	}
+	close(over)
+	if join != nil {
+		n.asking.Go(func() { n.follow(ctx, join) })
+	}
 	for i, err := range r.errs {
-		if err == errLate && tasks[i].name != "" {
-			n.logf("%s has no answer yet, and goes on asking", tasks[i].name)
+		if err == errLate && r.tasks[i].name != "" {
+			n.logf("%s has no answer yet, and goes on asking", r.tasks[i].name)
 		}
 	}
 	return r.errs
+}
+
+// begin lets a task run until it or the context ends.
+func (n *Network) begin(ctx context.Context, t task, ended func(error)) {
+	n.mu.Lock()
+	n.open++
+	n.mu.Unlock()
+	n.asking.Go(func() {
+		err := t.do(ctx)
+		n.came(ctx, err)
+		ended(err)
+	})
+}
+
+// follow begins tasks that come after the race.
+func (n *Network) follow(ctx context.Context, tasks <-chan task) {
+	for {
+		select {
+		case t := <-tasks:
+			n.begin(ctx, t, func(error) {})
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -84,20 +84,6 @@ func (n *Network) logf(format string, args ...any) {
 	}
 }
 
-func (n *Network) drivers(ctx context.Context) error {
-	if n.Modules == "" {
-		return nil
-	}
-	more := []string{"af_packet"}
-	if len(n.Config.VLANs) > 0 {
-		more = append(more, "8021q")
-	}
-	if len(n.Config.Bonds) > 0 {
-		more = append(more, "bonding")
-	}
-	return netif.LoadDrivers(ctx, n.Run, n.Modules, more...)
-}
-
 func (n *Network) bringUp(ctx context.Context) error {
 	if err := n.rename(ctx); err != nil {
 		return err
@@ -105,14 +91,14 @@ func (n *Network) bringUp(ctx context.Context) error {
 	if err := n.virtual(ctx); err != nil {
 		return err
 	}
-	jobs, enough, err := n.jobs(ctx)
+	work, err := n.work(ctx)
 	if err != nil {
 		return err
 	}
 	for _, a := range n.Config.Nameservers {
 		n.servers = append(n.servers, []string{a.String()})
 	}
-	if err := n.all(ctx, jobs, enough); err != nil {
+	if err := n.all(ctx, work); err != nil {
 		return err
 	}
 	return n.ready(ctx)
@@ -245,8 +231,15 @@ type job struct {
 	want netconf.Interface
 }
 
-// jobs are what is to be done at once; enough says that one success is.
-func (n *Network) jobs(ctx context.Context) (jobs []job, enough bool, err error) {
+// work is what is to be done at once.
+type work struct {
+	jobs   []job
+	enough bool                // one success is
+	each   []netconf.Interface // what cards get that come later
+}
+
+func (n *Network) work(ctx context.Context) (work, error) {
+	var w work
 	all := n.Config.Interfaces
 	if len(all) == 0 {
 		all = []netconf.Interface{n.implied()}
@@ -255,24 +248,26 @@ func (n *Network) jobs(ctx context.Context) (jobs []job, enough bool, err error)
 		if want.Name != "" {
 			l, err := n.named(ctx, want.Name)
 			if err != nil {
-				return nil, false, err
+				return w, err
 			}
-			jobs = append(jobs, job{l, want})
+			w.jobs = append(w.jobs, job{l, want})
 			continue
 		}
 		some, err := n.every(ctx)
 		if err != nil {
-			return nil, false, err
+			return w, err
 		}
 		if want.Method == netconf.Static { // an address can be only in one place
 			some = some[:1]
+		} else {
+			w.each = append(w.each, want)
 		}
 		for _, l := range some {
-			jobs = append(jobs, job{l, want})
+			w.jobs = append(w.jobs, job{l, want})
 		}
-		enough = true
+		w.enough = true
 	}
-	return jobs, enough, nil
+	return w, nil
 }
 
 // implied is what there is to do without ip=.
@@ -292,12 +287,18 @@ func (n *Network) implied() netconf.Interface {
 // every waits for an interface of hardware, and returns all there are, bonds
 // in place of their members.
 func (n *Network) every(ctx context.Context) ([]netif.Link, error) {
-	usable := func(l netif.Link) bool {
-		return l.Master == 0 && (l.Hardware || n.Virtual && l.Kind == "veth" || slices.Contains(n.State().Made, l.Name))
-	}
-	if _, err := n.await(ctx, "of any network card", usable); err != nil {
+	if _, err := n.await(ctx, "of any network card", n.card); err != nil {
 		return nil, err
 	}
+	return n.cards()
+}
+
+// card tells whether an interface is hardware, or a bond of it.
+func (n *Network) card(l netif.Link) bool {
+	return l.Master == 0 && (l.Hardware || n.Virtual && l.Kind == "veth" || slices.Contains(n.State().Made, l.Name))
+}
+
+func (n *Network) cards() ([]netif.Link, error) {
 	links, err := netif.List()
-	return slices.DeleteFunc(links, func(l netif.Link) bool { return !usable(l) }), err
+	return slices.DeleteFunc(links, func(l netif.Link) bool { return !n.card(l) }), err
 }

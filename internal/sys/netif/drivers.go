@@ -18,34 +18,46 @@ import (
 	"wellcar.dev/internal/sys/command"
 )
 
-// LoadDrivers loads the drivers of all network devices that the kernel found,
-// from the modules below DIR/lib/modules, and the modules named besides. With
-// modprobe(8), which heeds the kernel command line.
-func LoadDrivers(ctx context.Context, run command.Runner, dir string, more ...string) error {
+// Drivers are the drivers of network devices that one kernel has.
+type Drivers struct {
+	run     command.Runner
+	dir     string
+	aliases string          // modules.alias
+	network map[string]bool // modules by name
+}
+
+// FindDrivers finds those of the running kernel, in the modules below
+// DIR/lib/modules.
+func FindDrivers(run command.Runner, dir string) (*Drivers, error) {
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
-		return fmt.Errorf("asking the kernel for its version: %w", err)
+		return nil, fmt.Errorf("asking the kernel for its version: %w", err)
 	}
 	modules := filepath.Join(dir, "lib/modules", unix.ByteSliceToString(uts.Release[:]))
 	aliases, err := os.ReadFile(filepath.Join(modules, "modules.alias"))
 	if err != nil {
-		return fmt.Errorf("looking for network drivers: %w", err)
+		return nil, fmt.Errorf("looking for network drivers: %w", err)
 	}
 	deps, err := os.ReadFile(filepath.Join(modules, "modules.dep"))
 	if err != nil {
-		return fmt.Errorf("looking for network drivers: %w", err)
+		return nil, fmt.Errorf("looking for network drivers: %w", err)
 	}
-	devices, err := modaliases("/sys/devices")
-	if err != nil {
-		return err
-	}
-	names := append(drivers(string(aliases), networkModules(string(deps)), devices), more...)
+	return &Drivers{run, dir, string(aliases), networkModules(string(deps))}, nil
+}
+
+// Load loads the drivers of devices, which have these aliases, and the modules
+// named besides. With modprobe(8), which heeds the kernel command line.
+func (d *Drivers) Load(ctx context.Context, devices []string, more ...string) error {
+	names := append(drivers(d.aliases, d.network, devices), more...)
 	if len(names) == 0 {
 		return nil
 	}
-	_, err = run(ctx, command.Cmd{Path: "/usr/sbin/modprobe", Args: append([]string{"-d", dir, "-a", "-b"}, names...)})
+	_, err := d.run(ctx, command.Cmd{Path: "/usr/sbin/modprobe", Args: append([]string{"-d", d.dir, "-a", "-b"}, names...)})
 	return err
 }
+
+// Devices are the aliases of all devices that the kernel found.
+func Devices() ([]string, error) { return modaliases("/sys/devices") }
 
 // modaliases are those of all devices.
 func modaliases(root string) ([]string, error) {
