@@ -62,8 +62,8 @@ func (g Group) flags(create bool) []string {
 	if g.GID != nil {
 		args = append(args, "--gid", strconv.Itoa(*g.GID))
 	}
-	if g.PasswordHash != nil && *g.PasswordHash != "" {
-		args = append(args, "--password", *g.PasswordHash)
+	if g.PasswordHash != nil {
+		args = append(args, "--password", orLocked(*g.PasswordHash))
 	}
 	if create && g.System {
 		args = append(args, "--system")

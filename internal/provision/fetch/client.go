@@ -42,12 +42,14 @@ type Client struct {
 	proxy   proxySettings
 	extra   []*x509.Certificate
 	http    *http.Client
+	near    *http.Client // for the machine's own metadata service, which is behind no proxy
 }
 
 // New makes a client.
 func New(opt Options) *Client {
 	c := &Client{opt: opt, total: opt.Total, headers: 10 * time.Second}
 	c.http = c.newHTTP()
+	c.near = c.http
 	return c
 }
 
@@ -69,7 +71,10 @@ func (c *Client) Configure(s provision.FetchSettings) (provision.Fetcher, error)
 }
 
 // Close ends the connections that are kept open.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.near.CloseIdleConnections()
+}
 
 // Fetch implements provision.Fetcher.
 func (c *Client) Fetch(ctx context.Context, r provision.Request, w io.Writer) error {

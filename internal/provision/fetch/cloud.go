@@ -27,7 +27,9 @@ const (
 func (c *Client) metadata(ctx context.Context, method, path string, headers ...provision.Header) ([]byte, error) {
 	call := Call{Method: method, URL: "http://" + metadataHost + path, Headers: headers}
 	var b bytes.Buffer
-	err := c.do(ctx, call, provision.Request{URL: call.URL}, &capped{&b, metadataMax})
+	near := *c
+	near.http = c.near
+	err := near.do(ctx, call, provision.Request{URL: call.URL}, &capped{&b, metadataMax})
 	return b.Bytes(), err
 }
 

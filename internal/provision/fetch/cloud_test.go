@@ -26,6 +26,13 @@ func TestGCS(t *testing.T) {
 	c.wantAsked(object)
 	want(t, c.client("gcp"), provision.Request{URL: "gs://b/dir/a%20b"}, "Bearer T.")
 	c.wantAsked(ask, object)
+	proxy := "http://proxy.example" // the machine's own metadata is not behind it
+	behind, err := c.client("gcp").Configure(provision.FetchSettings{HTTPProxy: &proxy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, behind.(*Client), provision.Request{URL: "gs://b/dir/a%20b"}, "Bearer T.")
+	c.wantAsked(ask, object)
 	token = ""
 	want(t, c.client("gcp"), provision.Request{URL: "gs://b/dir/a%20b"}, ".")
 	token = `","x":"`

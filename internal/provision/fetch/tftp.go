@@ -137,9 +137,7 @@ func (t *tftpTransfer) await(until time.Time) (bool, error) {
 		if !t.fromPeer(from) {
 			continue
 		}
-		fresh, err := t.take(t.buf[:n])
-		if err != nil || fresh {
-			t.peer = from
+		if fresh, err := t.take(t.buf[:n], from); err != nil || fresh {
 			return fresh, err
 		}
 	}
@@ -160,15 +158,16 @@ func (t *tftpTransfer) fromPeer(from net.Addr) bool {
 	return a.IP.Equal(b.IP) && (!begun || a.Port == b.Port)
 }
 
-// take reads a packet, and tells whether it is what comes next.
-func (t *tftpTransfer) take(p []byte) (fresh bool, err error) {
+// take reads a packet, and tells whether it is what comes next. Who sent that
+// is the peer from then on.
+func (t *tftpTransfer) take(p []byte, from net.Addr) (fresh bool, err error) {
 	if len(p) < 4 {
 		return false, nil
 	}
 	number := binary.BigEndian.Uint16(p[2:])
 	switch binary.BigEndian.Uint16(p) {
 	case tftpData:
-		return t.data(number, p[4:])
+		return t.data(number, p[4:], from)
 	case tftpOption:
 		if t.last[1] == tftpAck {
 			return false, nil
@@ -176,7 +175,7 @@ func (t *tftpTransfer) take(p []byte) (fresh bool, err error) {
 		if t.size, err = blockSize(p[2:]); err != nil {
 			return false, err
 		}
-		t.last = acknowledge(0)
+		t.last, t.peer = acknowledge(0), from
 		return true, nil
 	case tftpError:
 		return false, refusal(number, p[4:])
@@ -184,7 +183,7 @@ func (t *tftpTransfer) take(p []byte) (fresh bool, err error) {
 	return false, nil
 }
 
-func (t *tftpTransfer) data(number uint16, data []byte) (bool, error) {
+func (t *tftpTransfer) data(number uint16, data []byte, from net.Addr) (bool, error) {
 	if number != t.block+1 {
 		return false, nil // one that came twice
 	}
@@ -192,7 +191,7 @@ func (t *tftpTransfer) data(number uint16, data []byte) (bool, error) {
 		return false, fmt.Errorf("the server sends a block of %d bytes instead of %d", len(data), t.size)
 	}
 	t.block, t.rest, t.done = number, data, len(data) < t.size
-	t.last = acknowledge(number)
+	t.last, t.peer = acknowledge(number), from
 	if t.done { // there is nothing to wait for
 		_, err := t.conn.WriteTo(t.last, t.peer)
 		return true, err

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/fetch/tftptest"
@@ -82,6 +83,36 @@ func TestTFTPOddServers(t *testing.T) {
 	}
 }
 
+// TestTFTPOneBlock has a server that ignores options and sends its one block
+// from a port of the transfer's own, where the acknowledgement belongs.
+func TestTFTPOneBlock(t *testing.T) {
+	asked, answers := listen(t), listen(t)
+	got := make(chan []byte, 1)
+	go func() {
+		buf := make([]byte, 2000)
+		_, from, err := asked.ReadFrom(buf)
+		if err == nil {
+			answers.WriteTo(packet(3, 1, "all of it"), from)
+			answers.SetReadDeadline(time.Now().Add(10 * time.Second))
+			n, _, _ := answers.ReadFrom(buf)
+			got <- buf[:n]
+		}
+	}()
+	want(t, newClient(t, Options{}), provision.Request{URL: "tftp://" + asked.LocalAddr().String() + "/f"}, "all of it")
+	if ack := <-got; !bytes.Equal(ack, acknowledge(1)) {
+		t.Errorf("acknowledged with %q", ack)
+	}
+}
+
+func listen(t *testing.T) net.PacketConn {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 func FuzzTFTP(f *testing.F) {
 	for _, p := range [][]byte{packet(3, 1, "x"), packet(5, 1, "no\x00"), append([]byte{0, 6}, "blksize\x008\x00"...), {0}} {
 		f.Add(p, p)
@@ -94,7 +125,7 @@ func FuzzTFTP(f *testing.F) {
 		defer conn.Close()
 		x := &tftpTransfer{conn: conn, peer: conn.LocalAddr(), size: tftpBlock, last: readRequest("f", tftpWanted)}
 		for _, p := range [][]byte{first, second} {
-			if fresh, err := x.take(p); fresh && err == nil && len(x.rest) > x.size {
+			if fresh, err := x.take(p, conn.LocalAddr()); fresh && err == nil && len(x.rest) > x.size {
 				t.Errorf("a block of %d bytes", len(x.rest))
 			}
 		}
