@@ -38,12 +38,38 @@ func (r *Root) Close() error { return r.dir.Close() }
 // Dir is the host's path of the root.
 func (r *Root) Dir() string { return r.name }
 
-// Sync writes what was changed below the root to its disk, and waits for it.
+// synced are the directories that may have file systems of their own which
+// outlive the work on a root.
+var synced = []string{"/", "/oem", "/var"}
+
+// Sync writes what was changed below the root to its disks, and waits for it.
 func (r *Root) Sync() error {
-	if err := unix.Syncfs(int(r.dir.Fd())); err != nil {
-		return fmt.Errorf("writing %s to disk: %w", r.name, err)
+	done := map[uint64]bool{}
+	for _, name := range synced {
+		if err := r.sync(name, done); err != nil {
+			return fmt.Errorf("writing %s to disk: %w", path.Join(r.name, name), err)
+		}
 	}
 	return nil
+}
+
+// sync does it for the file system that a directory is on, unless it is not
+// there or was done.
+func (r *Root) sync(name string, done map[uint64]bool) error {
+	fd, err := r.open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || done[st.Dev] {
+		return err
+	}
+	done[st.Dev] = true
+	return unix.Syncfs(fd)
 }
 
 // open opens a name in the root, following links within it unless flags say
