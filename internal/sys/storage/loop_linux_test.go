@@ -184,3 +184,17 @@ func TestPartitionNode(t *testing.T) {
 		}
 	}
 }
+
+// TestVolume refuses a table on a device-mapper volume before it writes.
+func TestVolume(t *testing.T) {
+	node := loop(t, 8*mib, "512")
+	m := machine(t)
+	m.Sys = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(m.Sys, "class/block", filepath.Base(node), "dm"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := m.ClearTable(t.Context(), node)
+	if err == nil || !strings.Contains(err.Error(), node+": it is a device-mapper volume") {
+		t.Error(err)
+	}
+}

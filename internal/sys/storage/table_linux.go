@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +73,9 @@ func (m *Machine) change(ctx context.Context, device, doing string, write func(*
 	node, err := m.Resolve(ctx, device)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Join(m.Sys, "class/block", filepath.Base(node), "dm")); err == nil {
+		return fmt.Errorf("%s %s: it is a device-mapper volume, whose partitions the kernel does not show: name the disk below it", doing, device)
 	}
 	f, err := os.OpenFile(node, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
