@@ -306,13 +306,13 @@ func TestApplyUnits(t *testing.T) {
 func TestApplyAccounts(t *testing.T) {
 	g := newGuest(t, map[string]string{"etc/skel/.bashrc": "rc", "etc/skel/dir/f": "f", "etc/skel/link": "->x"})
 	g.mustApply(`{"ignition":{"version":"3.4.0"},"passwd":{
-"groups":[{"name":"staff","gid":51},{"name":"new","system":true},{"name":"gone","shouldExist":false}],
+"groups":[{"name":"staff","gid":51},{"name":"new","system":true,"passwordHash":""},{"name":"gone","shouldExist":false}],
 "users":[{"name":"core","groups":["new"],"sshAuthorizedKeys":["one","two\n"]},
 {"name":"jane","uid":1001,"homeDir":"/srv/jane","passwordHash":"$6$","noUserGroup":true,"shell":"/bin/sh","sshAuthorizedKeys":["three"]},
 {"name":"svc","system":true,"noCreateHome":true},{"name":"root","passwordHash":""}]}}`)
 	want := []string{
 		"groupmod --gid 51 staff",
-		"groupadd --system new",
+		"groupadd --password * --system new",
 		"usermod --groups new core",
 		"useradd --home-dir /srv/jane --create-home --no-user-group --password $6$ --uid 1001 --shell /bin/sh jane",
 		"useradd --no-create-home --system --password * svc",
