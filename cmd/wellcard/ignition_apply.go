@@ -70,7 +70,11 @@ func (g *ignition) apply(ctx context.Context, name string, ignore, offline bool)
 		return err
 	}
 	target.Start, target.Step, target.Fetch = g.started, g.step, g.fetcher(offline)
-	plan, err := config.Plan(provision.DefaultFacts())
+	facts, err := provision.Gather(ctx, config, target)
+	if err != nil {
+		return fmt.Errorf("looking at the root directory: %w", err)
+	}
+	plan, err := config.Plan(facts)
 	if err != nil {
 		return err
 	}

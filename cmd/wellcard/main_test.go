@@ -187,4 +187,11 @@ func TestIgnitionCommandLine(t *testing.T) {
 	if code, out, errOut := call(apply...); code != 0 {
 		t.Errorf("%d %s%s", code, out, errOut)
 	}
+	below := `{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/usr/share/x","contents":{"source":"data:,x"}}]}}`
+	if err := os.WriteFile(config, []byte(below), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errOut := call(apply...); code != 0 { // the /usr of a container can be written to
+		t.Errorf("%d %s%s", code, out, errOut)
+	}
 }
