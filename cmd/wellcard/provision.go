@@ -232,10 +232,20 @@ func (p *provisioning) target([]provision.Stage) (provision.Target, error) {
 func (p *provisioning) facts(ctx context.Context, c provision.Config, t provision.Target) (provision.Facts, error) {
 	facts, err := provision.Gather(ctx, c, t)
 	facts.Platform, facts.KernelLine = p.platform, imageLine()
-	if err == nil && (p.first() || slices.Contains(p.stages, provision.StageDisks)) {
+	switch {
+	case err != nil || !p.first() && !slices.Contains(p.stages, provision.StageDisks):
+	case p.first() && c.WantsKernel(runningLine(), facts.KernelLine): // a disk may be there only after the restart
+		facts.Disks = provision.GlanceAtDisks(ctx, c, p.disks)
+	default:
 		facts.Disks, err = provision.LookAtDisks(ctx, c, p.disks)
 	}
 	return facts, err
+}
+
+// runningLine is the kernel command line; empty if it cannot be read.
+func runningLine() string {
+	text, _ := os.ReadFile(cmdlineFile.get())
+	return string(text)
 }
 
 // step tells and records what came of a step.

@@ -62,7 +62,21 @@ func LookAtDisks(ctx context.Context, c Config, d Disks) ([]DiskFact, error) {
 		seen[disk.Device] = true
 		facts = append(facts, fact)
 	}
-	for _, device := range c.devices() {
+	return append(facts, glance(ctx, d, c.devices(), seen)...), nil
+}
+
+// GlanceAtDisks finds the facts about those of a config's devices that are
+// there now.
+func GlanceAtDisks(ctx context.Context, c Config, d Disks) []DiskFact {
+	var all []string
+	for _, disk := range c.Ignition.Storage.Disks {
+		all = append(all, disk.Device)
+	}
+	return glance(ctx, d, append(all, c.devices()...), map[string]bool{})
+}
+
+func glance(ctx context.Context, d Disks, devices []string, seen map[string]bool) (facts []DiskFact) {
+	for _, device := range devices {
 		if seen[device] {
 			continue
 		}
@@ -75,7 +89,7 @@ func LookAtDisks(ctx context.Context, c Config, d Disks) ([]DiskFact, error) {
 			facts = append(facts, fact)
 		}
 	}
-	return facts, nil
+	return facts
 }
 
 // devices are the devices that arrays, volumes and file systems are made of.

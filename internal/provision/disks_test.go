@@ -405,4 +405,19 @@ func TestLookAtDisks(t *testing.T) {
 	if _, err := LookAtDisks(t.Context(), c, f); err == nil || !strings.HasPrefix(err.Error(), "c.ign:1:63: disk /dev/vdb: the device /dev/vdb did not appear") {
 		t.Error(err)
 	}
+	if facts := GlanceAtDisks(t.Context(), c, f); len(facts) != 1 || facts[0].Content.Type != "xfs" {
+		t.Errorf("at a glance: %+v", facts)
+	}
+}
+
+func TestWantsKernel(t *testing.T) {
+	c, report := Load("c.ign", []byte(`{"ignition":{"version":"3.4.0"},"kernelArguments":{"shouldExist":["a=1"],"shouldNotExist":["quiet","b"]}}`), LoadOptions{})
+	if report.Err() != nil {
+		t.Fatal(report)
+	}
+	for line, want := range map[string]bool{"quiet a=1": false, "quiet": true, "quiet a=1 b": true, "a=1": false} {
+		if got := c.WantsKernel(line, "quiet"); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+	}
 }

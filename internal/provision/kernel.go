@@ -3,7 +3,10 @@ package provision
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+
+	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 
 	"wellcar.dev/internal/format/cmdline"
 )
@@ -83,6 +86,17 @@ func (b *builder) kernelArguments() {
 	if first != nil {
 		b.add(StageKargs, first, a)
 	}
+}
+
+// WantsKernel tells whether a config wants other kernel arguments than those of
+// a command line. The image's own words cannot be taken away.
+func (c Config) WantsKernel(line, image string) bool {
+	missing := func(item types.KernelArgument) bool { return !cmdline.Has(line, string(item)) }
+	left := func(item types.KernelArgument) bool {
+		return cmdline.Has(line, string(item)) && !cmdline.Has(image, string(item))
+	}
+	k := c.Ignition.KernelArguments
+	return slices.ContainsFunc(k.ShouldExist, missing) || slices.ContainsFunc(k.ShouldNotExist, left)
 }
 
 // checkKernelArgument refuses what would break the command line.
