@@ -96,7 +96,8 @@ func (g *ignition) run(ctx context.Context) error {
 	if g.root == "" {
 		g.root = "/"
 	}
-	g.oem, g.stages = filepath.Join(g.root, "oem"), stageList{g.stage}
+	g.setOEM(filepath.Join(g.root, "oem"))
+	g.stages = stageList{g.stage}
 	g.log.tell(info, ignitionVersion)
 	g.log.tell(info, "Stage: "+string(g.stage))
 	s := g.session()

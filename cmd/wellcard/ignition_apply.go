@@ -52,6 +52,7 @@ func runIgnitionApply(ctx context.Context, args []string, out, errOut io.Writer)
 }
 
 func (g *ignition) apply(ctx context.Context, name string, ignore, offline bool) error {
+	g.setOEM(filepath.Join(g.root, "oem"))
 	config, err := g.loadApplied(ctx, name, offline)
 	if err != nil {
 		return err

@@ -17,7 +17,6 @@ import (
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/platform"
 	"wellcar.dev/internal/provision/stage"
-	"wellcar.dev/internal/sys/mount"
 	"wellcar.dev/internal/sys/rootfs"
 	"wellcar.dev/internal/sys/storage"
 )
@@ -37,6 +36,7 @@ type provisioning struct {
 	start                               time.Time
 	rec                                 provision.Record
 	disks                               *storage.Machine
+	oemFiles                            *oemFiles
 	close                               []func() error
 }
 
@@ -97,6 +97,7 @@ func (p *provisioning) runRecorded(ctx context.Context) error {
 	if p.oemGiven = p.oem != ""; !p.oemGiven {
 		p.oem = filepath.Join(p.root, "oem")
 	}
+	p.setOEM(p.oem)
 	p.resumeRecord()
 	p.rec.Platform = p.platform
 	err := p.run(ctx)
@@ -192,16 +193,6 @@ func (p *provisioning) begin(plan provision.Plan, stages []provision.Stage) erro
 // first tells whether this is the first process that has a plan.
 func (p *provisioning) first() bool {
 	return len(p.stages) == 0 || slices.Contains(p.stages, provision.StageKargs)
-}
-
-// releaseOEM unmounts an OEM partition that is mounted for the fetch stages
-// only, so that the disks stage may change it.
-func (p *provisioning) releaseOEM(plan provision.Plan, stage provision.Stage) error {
-	disks := func(s provision.Step) bool { return s.Stage == provision.StageDisks }
-	if !p.oemGiven || stage != provision.StageDisks || !slices.ContainsFunc(plan.Steps, disks) {
-		return nil
-	}
-	return mount.Unmount(p.oem)
 }
 
 // tellAll prints every error of a report; the caller prints the first again as

@@ -50,7 +50,7 @@ func systemDirectories() origin.Directories {
 
 func (p *provisioning) env(offline bool) platform.Env {
 	return platform.Env{
-		Sys: os.DirFS("/sys"), OEM: os.DirFS(p.oem), Offline: offline,
+		Sys: os.DirFS("/sys"), OEM: p.oemFiles, Offline: offline,
 		Config: os.Getenv("IGNITION_CONFIG_FILE"), ReadFile: os.ReadFile,
 		Cloud: cloud(p.platform, p.timeout, func(format string, args ...any) { p.say(format, args...) }),
 	}
@@ -61,7 +61,7 @@ func (p *provisioning) fetcher(offline bool) provision.Fetcher { return p.client
 
 func (p *provisioning) client(offline bool, total time.Duration) provision.Fetcher {
 	return fetch.New(fetch.Options{
-		Platform: p.platform, OEM: os.DirFS(p.oem), Offline: offline, Total: total, Roots: systemRoots,
+		Platform: p.platform, OEM: p.oemFiles, Offline: offline, Total: total, Roots: systemRoots,
 		Logf: func(format string, args ...any) { p.say(format, args...) },
 	})
 }
