@@ -18,6 +18,7 @@ import (
 // interfaces decides between their ways out.
 func (n *Network) configure(ctx context.Context, j job, order int) error {
 	name, want := j.link.Name, j.want
+	n.remember(j.link)
 	if want.MAC != "" {
 		if err := netif.SetMAC(name, string(want.MAC)); err != nil {
 			return err
@@ -46,6 +47,16 @@ func (n *Network) configure(ctx context.Context, j job, order int) error {
 		n.told([]netip.Addr{a}, nil, true)
 	}
 	return n.addresses(ctx, j, order)
+}
+
+// remember notes how a card is before its first change.
+func (n *Network) remember(l netif.Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	known := func(c Card) bool { return c.Name == l.Name }
+	if !slices.ContainsFunc(n.state.Was, known) && !slices.Contains(n.state.Made, l.Name) {
+		n.state.Was = append(n.state.Was, Card{l.Name, l.MAC, l.MTU})
+	}
 }
 
 func (n *Network) addresses(ctx context.Context, j job, order int) error {
@@ -224,7 +235,8 @@ func (n *Network) inform6(ctx context.Context, name string) error {
 	return nil
 }
 
-// Down takes back what Up did, all of it even if some of it fails.
+// Down takes back what Up did, all of it even if some of it fails. An interface
+// that is gone needs nothing.
 func Down(s State, remove func(name string) error) error {
 	var errs []error
 	for i := len(s.Made) - 1; i >= 0; i-- {
@@ -232,15 +244,28 @@ func Down(s State, remove func(name string) error) error {
 	}
 	links, err := netif.List()
 	errs = append(errs, err)
-	for _, name := range s.Up {
-		there := func(l netif.Link) bool { return l.Name == name }
-		if slices.Contains(s.Made, name) || !slices.ContainsFunc(links, there) {
-			continue
+	for _, l := range links {
+		if slices.Contains(s.Up, l.Name) {
+			errs = append(errs, netif.Flush(l.Name), netif.AcceptAdvertisements(l.Name, true), netif.Down(l.Name))
 		}
-		errs = append(errs, netif.Flush(name), netif.AcceptAdvertisements(name, true), netif.Down(name))
+		if i := slices.IndexFunc(s.Was, func(c Card) bool { return c.Name == l.Name }); i >= 0 {
+			errs = append(errs, s.Was[i].restore(l))
+		}
 	}
 	for _, f := range s.Files {
 		errs = append(errs, remove(f))
+	}
+	return errors.Join(errs...)
+}
+
+// restore makes an interface that is down what it was.
+func (c Card) restore(now netif.Link) error {
+	var errs []error
+	if c.MTU != now.MTU {
+		errs = append(errs, netif.SetMTU(c.Name, c.MTU))
+	}
+	if c.MAC != now.MAC {
+		errs = append(errs, netif.SetMAC(c.Name, c.MAC))
 	}
 	return errors.Join(errs...)
 }

@@ -637,6 +637,30 @@ func TestStatic(t *testing.T) {
 	down(t, s)
 }
 
+// TestRestored gives a card back as it was.
+func TestRestored(t *testing.T) {
+	if !machine(t) {
+		return
+	}
+	cable(t, "a", "dhcp4")
+	look := func() netif.Link {
+		links, err := netif.List()
+		if err != nil || len(links) != 1 {
+			t.Fatal(links, err)
+		}
+		return links[0]
+	}
+	was := look()
+	s, _ := mustUp(t, "ip=a:dhcp:1400:02:00:00:00:00:0c")
+	if l := look(); l.MTU != 1400 || l.MAC != "02:00:00:00:00:0c" {
+		t.Errorf("%+v", l)
+	}
+	down(t, s)
+	if diff := cmp.Diff(was, look()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // supported skips a test whose kind of interface the kernel does not have.
 func supported(t *testing.T, probe netlink.Link) {
 	t.Helper()

@@ -57,12 +57,20 @@ const StateFile = "/run/wellcar/network.json"
 // State is what was changed.
 type State struct {
 	Up    []string `json:"up,omitempty"`    // interfaces that were brought up
+	Was   []Card   `json:"was,omitempty"`   // those of them whose properties were changed, as they were
 	Made  []string `json:"made,omitempty"`  // virtual interfaces, in the order of making
 	Files []string `json:"files,omitempty"` // that were written
 }
 
+// Card is what an interface had that this package may change.
+type Card struct {
+	Name string `json:"name"`
+	MAC  string `json:"mac"`
+	MTU  int    `json:"mtu"` // bytes
+}
+
 func (s State) clone() State {
-	return State{slices.Clone(s.Up), slices.Clone(s.Made), slices.Clone(s.Files)}
+	return State{slices.Clone(s.Up), slices.Clone(s.Was), slices.Clone(s.Made), slices.Clone(s.Files)}
 }
 
 // Save writes the state.

@@ -32,6 +32,7 @@ type Link struct {
 	MAC      string // aa:bb:cc:dd:ee:ff
 	Hardware bool   // there is a device behind it
 	Master   int    // index of the bond it is a member of; 0: none
+	MTU      int    // bytes
 }
 
 // List returns the interfaces but the loopback, by index.
@@ -47,7 +48,7 @@ func List() ([]Link, error) {
 			continue
 		}
 		_, err := os.Stat(filepath.Join("/sys/class/net", a.Name, "device"))
-		out = append(out, Link{a.Index, a.Name, l.Type(), a.HardwareAddr.String(), err == nil, a.MasterIndex})
+		out = append(out, Link{a.Index, a.Name, l.Type(), a.HardwareAddr.String(), err == nil, a.MasterIndex, a.MTU})
 	}
 	return out, nil
 }
