@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wellcar.dev/internal/metadata"
+	"wellcar.dev/internal/network"
 )
 
 // named are the platforms whose machines get their host name from metadata at
@@ -20,6 +21,10 @@ var named = []string{"azure", "brightbox", "digitalocean", "exoscale", "hetzner"
 
 // hostnameTimeout is how long a first boot waits for a host name.
 const hostnameTimeout = 20 * time.Second
+
+// errNoNetwork spares a first boot that has only drives to ask the wait for
+// servers.
+var errNoNetwork = errors.New("this boot needed no network")
 
 // nameMachine writes /etc/hostname, unless the config did. A machine without
 // a name boots all the same.
@@ -30,7 +35,11 @@ func (p *provisioning) nameMachine() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hostnameTimeout)
 	defer cancel()
-	data, err := metadata.Fetch(ctx, p.platform, metadataMachine(p.platform, hostnameTimeout, func(format string, args ...any) { p.say(format, args...) }))
+	machine := metadataMachine(p.platform, hostnameTimeout, func(format string, args ...any) { p.say(format, args...) })
+	if _, err := os.Stat(network.StateFile); errors.Is(err, fs.ErrNotExist) {
+		machine.Get = func(context.Context, metadata.Request) ([]byte, error) { return nil, errNoNetwork }
+	}
+	data, err := metadata.Fetch(ctx, p.platform, machine)
 	if name := metadata.ShortName(data.Hostname); err == nil && name != "" {
 		err = writePublic(file, []byte(name+"\n"))
 		p.say("host name %s from %s", name, p.platform)
