@@ -145,6 +145,9 @@ func networkArguments(m Machine) []string {
 		device := fmt.Sprintf("virtio-net-pci,netdev=net%d,romfile=,mac=52:54:00:12:34:%02x", i, 0x56+i)
 		a = append(a, "-netdev", net, "-device", device)
 	}
+	if m.Segment.Port != 0 {
+		a = append(a, m.Segment.arguments()...)
+	}
 	return a
 }
 

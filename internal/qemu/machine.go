@@ -6,8 +6,8 @@
 // installed on the host. A machine lives in a temporary folder that goes away
 // with it; its processes form a group of their own and die with the caller.
 //
-// Design: sections 3, 6 and 10. Limits: x86-64 guests, user networking
-// only. Monitor protocol: QEMU Machine Protocol
+// Design: sections 3, 6 and 10. Limits: x86-64 guests; user networking, and
+// segments between machines of one host. Monitor protocol: QEMU Machine Protocol
 // (https://www.qemu.org/docs/master/interop/qmp-spec.html).
 //
 //	vm, err := qemu.Start(ctx, tools, qemu.Machine{Image: "disk.img"})
@@ -113,7 +113,8 @@ type Machine struct {
 	TPM      bool    // a TPM 2.0
 	Accel    Accel   // "": Auto, decided by the caller through ProbeKVM; Start treats it as TCG
 
-	Net        string // network of the first card, such as 169.254.0.0/16; "": QEMU's own, 10.0.2.0/24
+	Segment    Segment // of one more card, behind the others
+	Net        string  // network of the first card, such as 169.254.0.0/16; "": QEMU's own, 10.0.2.0/24
 	Ports      []Port
 	Services   []Service
 	FwCfg      map[string][]byte // firmware configuration files: opt/org.flatcar-linux/config
@@ -149,6 +150,10 @@ func (m Machine) withDefaults() (Machine, error) {
 	}
 	if m.Logf == nil {
 		m.Logf = func(string, ...any) {}
+	}
+	var err error
+	if m.Segment, err = m.Segment.withDefaults(); err != nil {
+		return m, err
 	}
 	for name := range m.FwCfg {
 		if !strings.HasPrefix(name, "opt/") || strings.Contains(name, ",") || len(name) > 55 {

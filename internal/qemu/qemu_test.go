@@ -74,6 +74,74 @@ func TestArgumentsOfOtherBuses(t *testing.T) {
 	}
 }
 
+func TestSegment(t *testing.T) {
+	m, err := Machine{Image: "x.img", NICs: 2, Segment: Segment{Port: 5000, MAC: "52:54:00:80:00:01"}}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Behind the other cards, so that their names stay.
+	want := []string{
+		"virtio-net-pci,netdev=net1,romfile=,mac=52:54:00:12:34:57",
+		"-netdev", "socket,id=segment,mcast=230.0.0.1:5000,localaddr=127.0.0.1",
+		"-device", "virtio-net-pci,netdev=segment,romfile=,mac=52:54:00:80:00:01",
+	}
+	if got := arguments(m, testPlaces); !contains(got, want) {
+		t.Errorf("no %q in\n%q", want, got)
+	}
+	plain, err := Machine{Image: "x.img"}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(arguments(plain, testPlaces), " "); strings.Contains(got, "segment") || plain.Segment.MAC != "" {
+		t.Errorf("a machine without a segment has %+v: %s", plain.Segment, got)
+	}
+}
+
+// Two machines on one segment differ, and from all the other cards.
+func TestSegmentMAC(t *testing.T) {
+	var macs []string
+	for range 2 {
+		m, err := Machine{Image: "x.img", Segment: Segment{Port: 5000}}.withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		macs = append(macs, m.Segment.MAC)
+		if !strings.HasPrefix(m.Segment.MAC, "52:54:00:") || strings.HasPrefix(m.Segment.MAC, "52:54:00:12:34:") {
+			t.Errorf("address %s", m.Segment.MAC)
+		}
+	}
+	if macs[0] == macs[1] {
+		t.Errorf("both have %s", macs[0])
+	}
+}
+
+func TestParseSegment(t *testing.T) {
+	if s, err := ParseSegment("65535"); err != nil || s.Port != 65535 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, bad := range []string{"", "0", "65536", "-1", "web", "5000:22"} {
+		if s, err := ParseSegment(bad); err == nil || !strings.Contains(err.Error(), "write a number from 1 to 65535") {
+			t.Errorf("%q is read as %+v, %v", bad, s, err)
+		}
+	}
+}
+
+// The port can be bound as QEMU binds it.
+func TestFreeSegment(t *testing.T) {
+	s, err := FreeSegment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.withDefaults(); err != nil || s.Port == 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(segmentGroup), Port: s.Port})
+	if err != nil {
+		t.Fatalf("port %d is not free: %v", s.Port, err)
+	}
+	taken.Close()
+}
+
 func TestArgumentsOfABIOS(t *testing.T) {
 	f, err := ParseFirmware("bios")
 	if err != nil {
@@ -105,6 +173,8 @@ func contains(all, part []string) bool {
 func TestMachineRefused(t *testing.T) {
 	for _, m := range []Machine{
 		{}, {Image: "x", NICs: 9}, {Image: "x", Memory: -1},
+		{Image: "x", Segment: Segment{Port: 65536}}, {Image: "x", Segment: Segment{Port: -1}},
+		{Image: "x", Segment: Segment{Port: 1, MAC: "a,b"}}, {Image: "x", Segment: Segment{Port: 1, MAC: "01:00:5e:00:00:01"}},
 		{Image: "x", FwCfg: map[string][]byte{"etc/x": nil}}, {Image: "x", FwCfg: map[string][]byte{"opt/a,b": nil}},
 	} {
 		if _, err := m.withDefaults(); err == nil {
