@@ -31,6 +31,7 @@ type Machine struct {
 	Ports    []int  `yaml:"ports"`    // TCP, to reach from the host
 	Cloud    string `yaml:"cloud"`    // file, beside the page, that says what the cloud answers
 	Firmware string `yaml:"firmware"` // uefi, if empty, or bios
+	Segment  bool   `yaml:"segment"`  // one more card, on a network that other machines can be started on
 	Share    string `yaml:"share"`    // pages with the same word share one boot
 }
 
@@ -95,6 +96,9 @@ func (m Meta) check() error {
 	if m.Machine.Memory < 0 || m.Machine.CPUs < 0 || m.Machine.NICs < 0 || m.Machine.NICs > 8 {
 		return errors.New("reading the front matter: memory, cpus and nics must not be negative, nics at most 8")
 	}
+	if m.Machine.Segment && m.Machine.Share != "" {
+		return errors.New("reading the front matter: a machine with a segment is not shared")
+	}
 	for _, port := range m.Machine.Ports {
 		if port < 1 || port > 65535 {
 			return fmt.Errorf("reading the front matter: port %d", port)
@@ -113,7 +117,7 @@ func (m Machine) join(o Machine) Machine {
 		m.Disks[i] = max(m.Disks[i], size)
 	}
 	m.Memory, m.CPUs, m.NICs = max(m.Memory, o.Memory), max(m.CPUs, o.CPUs), max(m.NICs, o.NICs)
-	m.TPM = m.TPM || o.TPM
+	m.TPM, m.Segment = m.TPM || o.TPM, m.Segment || o.Segment
 	m.Firmware = cmp.Or(m.Firmware, o.Firmware)
 	m.Cloud = cmp.Or(m.Cloud, o.Cloud)
 	m.Ports = append(append([]int(nil), m.Ports...), o.Ports...)

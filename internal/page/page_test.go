@@ -73,19 +73,21 @@ func TestParse(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"---\nrows: [A]\n":                          "x.md: reading the front matter: it has no end",
-		"---\nrow: [A]\n---\n":                      "line 2: field row not found",
-		"---\nmachine: {disks: [1X]}\n---\n":        `line 2: "1X" is no size`,
-		"---\nmachine: {nics: 9}\n---\n":            "nics at most 8",
-		"---\ntimeout: soon\n---\n":                 `"soon" is no duration`,
-		"a\n\n```console\n$ x\n":                    "x.md:3: the block has no end",
-		"```console wait=never\n$ x\n```\n":         "x.md:1: time: invalid duration",
-		"```console wait=2h\n$ x\n```\n":            "x.md:1: wait=2h: it must be above 0 and at most 1h",
-		"```console status=256\n$ x\n```\n":         "x.md:1: status=256",
-		"```console reboots\n$ x\ny\n```\n":         "x.md:2: nothing compares the output of a command that reboots",
-		"```butane wait=1s\n```\n":                  `x.md:1: a butane block has no attribute "wait"`,
-		"```console colour=red\n$ x\n```\n":         `no attribute "colour"`,
-		"```console\n\noutput without command\n```": "x.md:3: output before the first command",
+		"---\nrows: [A]\n":                               "x.md: reading the front matter: it has no end",
+		"---\nrow: [A]\n---\n":                           "line 2: field row not found",
+		"---\nmachine: {disks: [1X]}\n---\n":             `line 2: "1X" is no size`,
+		"---\nmachine: {nics: 9}\n---\n":                 "nics at most 8",
+		"---\nmachine: {segment: 1}\n---\n":              "cannot unmarshal !!int `1` into bool",
+		"---\nmachine: {segment: true, share: a}\n---\n": "a machine with a segment is not shared",
+		"---\ntimeout: soon\n---\n":                      `"soon" is no duration`,
+		"a\n\n```console\n$ x\n":                         "x.md:3: the block has no end",
+		"```console wait=never\n$ x\n```\n":              "x.md:1: time: invalid duration",
+		"```console wait=2h\n$ x\n```\n":                 "x.md:1: wait=2h: it must be above 0 and at most 1h",
+		"```console status=256\n$ x\n```\n":              "x.md:1: status=256",
+		"```console reboots\n$ x\ny\n```\n":              "x.md:2: nothing compares the output of a command that reboots",
+		"```butane wait=1s\n```\n":                       `x.md:1: a butane block has no attribute "wait"`,
+		"```console colour=red\n$ x\n```\n":              `no attribute "colour"`,
+		"```console\n\noutput without command\n```":      "x.md:3: output before the first command",
 	} {
 		if _, err := Parse("x.md", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)

@@ -148,6 +148,19 @@ func TestSharedBoot(t *testing.T) {
 	}
 }
 
+// Two pages with a segment have two machines, each with a network of its own.
+func TestSegments(t *testing.T) {
+	front := "---\nmachine: {segment: true}\n---\n"
+	boots := Group([]Page{mustParse(t, "a.md", front+console("$ x")), mustParse(t, "b.md", front+console("$ x")), mustParse(t, "c.md", console("$ x"))})
+	var got []bool
+	for _, b := range boots {
+		got = append(got, b.Machine.Segment)
+	}
+	if diff := cmp.Diff([]bool{true, true, false}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLongestFirst(t *testing.T) {
 	front := func(meta string) string { return "---\n" + meta + "\n---\n" + console("$ a") }
 	pages := []Page{
