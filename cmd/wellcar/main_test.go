@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 
+	"wellcar.dev/internal/page"
 	"wellcar.dev/internal/qemu"
 	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
@@ -57,6 +60,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--cpus", "-1"}, exitUsage, "--cpus -1: a machine needs 1 at least"},
 		{[]string{"run", "--disk", "big"}, exitUsage, `--disk: "big" is no size`},
 		{[]string{"run", "--wait-http", "web"}, exitUsage, "write :PORT/PATH"},
+		{[]string{"run", "--segment", "0"}, exitUsage, `--segment: "0" is no port: write a number from 1 to 65535`},
+		{[]string{"run", "--segment", "65536"}, exitUsage, `--segment: "65536" is no port`},
 		{[]string{"run", "--accel", "warp"}, exitUsage, "unknown accelerator"},
 		{[]string{"run", "missing.bu"}, exitUsage, "missing.bu: no such file"},
 		{[]string{"run", bad}, exitUsage, bad + ":1: unknown flag: --image"},
@@ -115,14 +120,14 @@ func TestExitCode(t *testing.T) {
 }
 
 func TestMachineFromFlags(t *testing.T) {
-	o := &runOptions{snapshot: true, ports: []string{"8080:80", "2222:22"}, disks: []string{"1G"}, waitHTTP: ":9000/health", kernelArgs: []string{"debug"}}
+	o := &runOptions{snapshot: true, ports: []string{"8080:80", "2222:22"}, disks: []string{"1G"}, waitHTTP: ":9000/health", kernelArgs: []string{"debug"}, segment: "5000"}
 	got, err := o.machine()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := qemu.Machine{Firmware: qemu.UEFI,
 		Disks: []int64{1 << 30}, Ports: []qemu.Port{{Host: 8080, Guest: 80}, {Host: 2222, Guest: 22}, {Guest: 9000}},
-		KernelArgs: []string{"debug", "flatcar.autologin"},
+		KernelArgs: []string{"debug", "flatcar.autologin"}, Segment: qemu.Segment{Port: 5000},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -130,7 +135,7 @@ func TestMachineFromFlags(t *testing.T) {
 }
 
 func TestConfigFlags(t *testing.T) {
-	text := "variant: flatcar\n# wellcar run: --port 8080:80 --port 22 --memory 1024\n  # wellcar run: --wait-http :80/ --tpm\n"
+	text := "variant: flatcar\n# wellcar run: --port 8080:80 --port 22 --memory 1024\n  # wellcar run: --wait-http :80/ --tpm --segment 5000\n"
 	o := &runOptions{}
 	c := runCommand(&app{})
 	if err := c.ParseFlags([]string{"--memory", "512"}); err != nil {
@@ -141,9 +146,24 @@ func TestConfigFlags(t *testing.T) {
 	if err := configFlags("x.bu", []byte(text), given, o); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"memory": "512", "port": "[8080:80,22]", "wait-http": ":80/", "tpm": "true", "cpus": "0"} {
+	for name, want := range map[string]string{"memory": "512", "port": "[8080:80,22]", "wait-http": ":80/", "tpm": "true", "cpus": "0", "segment": "5000"} {
 		if got := given.Lookup(name).Value.String(); got != want {
 			t.Errorf("--%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// Commands on the host learn the network of a page's machine, if it has one.
+func TestPageSegment(t *testing.T) {
+	for _, want := range []bool{true, false} {
+		m, err := pageTester{}.machine(page.Machine{Segment: want})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &vmSession{guest: &guest{vm: &qemu.VM{Machine: m}}}
+		told := slices.Contains(s.Env(), fmt.Sprintf("SEGMENT=%d", m.Segment.Port))
+		if told != want || m.Segment.Port != 0 != want {
+			t.Errorf("segment: %t, and the machine has %+v and %q", want, m.Segment, s.Env())
 		}
 	}
 }

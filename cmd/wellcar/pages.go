@@ -24,8 +24,9 @@ compares what comes with the lines that follow them. Without PAGE all pages
 below docs/ are run. A folder means all pages below it.
 
 Commands on the host see SSH (a command that logs in), SSH_PORT, SSH_KEY,
-MONITOR (QEMU's QMP socket, for "wellcar qmp") and the PORT_<guest port> of
-the front matter.`
+MONITOR (QEMU's QMP socket, for "wellcar qmp"), the PORT_<guest port> of the
+front matter and, where that has "segment: true", SEGMENT (for "wellcar run
+--segment $SEGMENT", which starts a machine on the network of the page's).`
 
 // testOptions are the flags of test.
 type testOptions struct {

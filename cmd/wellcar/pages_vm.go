@@ -22,8 +22,8 @@ type pageTester struct {
 }
 
 // machine is a page's machine as QEMU knows it.
-func (t pageTester) machine(m page.Machine) qemu.Machine {
-	out := qemu.Machine{Memory: m.Memory, CPUs: m.CPUs, TPM: m.TPM, NICs: m.NICs, Accel: t.accel, Firmware: qemu.Firmware(m.Firmware)}
+func (t pageTester) machine(m page.Machine) (out qemu.Machine, err error) {
+	out = qemu.Machine{Memory: m.Memory, CPUs: m.CPUs, TPM: m.TPM, NICs: m.NICs, Accel: t.accel, Firmware: qemu.Firmware(m.Firmware)}
 	for _, size := range m.Disks {
 		out.Disks = append(out.Disks, int64(size))
 	}
@@ -31,7 +31,10 @@ func (t pageTester) machine(m page.Machine) qemu.Machine {
 	for _, port := range m.Ports {
 		ensurePort(&out, port)
 	}
-	return out
+	if m.Segment {
+		out.Segment, err = qemu.FreeSegment()
+	}
+	return out, err
 }
 
 func (t pageTester) start(ctx context.Context, b page.Boot) (page.Session, error) {
@@ -49,7 +52,11 @@ func (t pageTester) start(ctx context.Context, b page.Boot) (page.Session, error
 		}
 		o.log = filepath.Join(t.opt.logs, strings.NewReplacer("/", "_", ".md", "").Replace(b.Name)+".log")
 	}
-	g, err := t.host.boot(ctx, t.machine(b.Machine), o)
+	m, err := t.machine(b.Machine)
+	if err != nil {
+		return nil, err
+	}
+	g, err := t.host.boot(ctx, m, o)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +160,9 @@ func (s *vmSession) Env() []string {
 	env := []string{"SSH=" + ssh, "SSH_PORT=" + strconv.Itoa(g.vm.HostPort(22)), "SSH_KEY=" + g.keyFile, "MONITOR=" + g.vm.MonitorPath()}
 	for _, p := range g.vm.Ports {
 		env = append(env, fmt.Sprintf("PORT_%d=%d", p.Guest, p.Host))
+	}
+	if port := g.vm.Machine.Segment.Port; port != 0 {
+		env = append(env, fmt.Sprintf("SEGMENT=%d", port))
 	}
 	return env
 }

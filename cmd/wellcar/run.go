@@ -25,7 +25,12 @@ end unless --snapshot=false. Without CONFIG the machine has a fresh SSH key and
 logs in on its console by itself.
 
 A line "# wellcar run: FLAGS" in CONFIG gives flags that the command line does
-not: --port, --wait-http, --memory, --cpus, --disk, --tpm, --firmware.
+not: --port, --wait-http, --memory, --cpus, --disk, --tpm, --firmware,
+--segment.
+
+Machines with the same --segment PORT are on one network, each with a further
+card. It needs no root and does not leave the host; nothing on it gives out
+addresses.
 
 With --update-from the machine starts with an older build, updates itself to the
 image, restarts and proves itself. Exit status 3 says that it went back, and why.
@@ -43,6 +48,7 @@ type runOptions struct {
 	disks         []string
 	tpm           bool
 	firmware      string
+	segment       string // port, or ""
 	sshKey        string
 	snapshot      bool
 	console       bool
@@ -99,6 +105,7 @@ func machineFlags(f *pflag.FlagSet, o *runOptions) {
 	f.StringVar(&o.cloud, "cloud", "", "file that says what the cloud answers (see docs/platforms.md); the config comes from there")
 	f.BoolVar(&o.tpm, "tpm", false, "give the machine a TPM 2.0")
 	f.StringVar(&o.firmware, "firmware", "uefi", "uefi or bios")
+	f.StringVar(&o.segment, "segment", "", "further network card on a network of all machines started with the same `PORT`")
 }
 
 // configFlags takes the flags that a config's "# wellcar run:" lines set and
@@ -187,6 +194,11 @@ func (o *runOptions) machine() (qemu.Machine, error) {
 	var err error
 	if m.Firmware, err = qemu.ParseFirmware(cmp.Or(o.firmware, string(qemu.UEFI))); err != nil {
 		return m, fmt.Errorf("--firmware: %w", err)
+	}
+	if o.segment != "" {
+		if m.Segment, err = qemu.ParseSegment(o.segment); err != nil {
+			return m, fmt.Errorf("--segment: %w", err)
+		}
 	}
 	for _, s := range o.disks {
 		size, err := page.ParseSize(s)
