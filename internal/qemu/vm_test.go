@@ -37,8 +37,13 @@ func TestVMFirmware(t *testing.T) {
 	if err := os.WriteFile(image, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	segment, err := FreeSegment()
+	if err != nil {
+		t.Fatal(err)
+	}
 	vm, err := Start(ctx, tools, Machine{
-		Image: image, DiskSize: 64 << 20, Disks: []int64{32 << 20}, Memory: 512, CPUs: 1, NICs: 2, TPM: true,
+		Segment: segment,
+		Image:   image, DiskSize: 64 << 20, Disks: []int64{32 << 20}, Memory: 512, CPUs: 1, NICs: 2, TPM: true,
 		Ports: []Port{{0, 22}, {0, 8080}}, FwCfg: map[string][]byte{"opt/org.flatcar-linux/config": []byte("{}")},
 		KernelArgs: []string{"a=1,2", "b"}, Logf: t.Logf,
 		Services: []Service{{"10.0.2.100:5000", []string{"/bin/cat"}}},
@@ -65,6 +70,9 @@ func TestVMFirmware(t *testing.T) {
 	}
 	if out, err := second.Human(ctx, "info tpm"); err != nil || !strings.Contains(out, "tpm-crb") {
 		t.Errorf("TPM: %q, %v", out, err)
+	}
+	if out, err := second.Human(ctx, "info network"); err != nil || !strings.Contains(out, "mcast="+segmentGroup+":"+strconv.Itoa(segment.Port)) {
+		t.Errorf("network: %q, %v", out, err)
 	}
 	second.Close()
 	tpm := vm.children[0]
