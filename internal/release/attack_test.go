@@ -52,7 +52,7 @@ type signed struct {
 
 func sign(t testing.TB, m Manifest) signed {
 	t.Helper()
-	s := signed{root: keyOf(t, "r"), key: keyOf(t, "k"), policy: Policy{Now: now, Board: "amd64-usr", Channel: "stable"}}
+	s := signed{root: keyOf(t, "r"), key: keyOf(t, "k"), policy: Policy{Now: now, Board: "amd64-usr"}}
 	public, err := s.root.MarshalPublic()
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +149,6 @@ var attacks = []struct {
 	{name: "downgrade-below-minimum", do: func(t *testing.T, s *signed) { s.policy.Minimum = "4.10.2" }, want: ErrDowngrade},
 	{name: "downgrade-by-text-order", do: func(t *testing.T, s *signed) { s.policy.Minimum = "4.11.0" }, want: ErrDowngrade},
 	{name: "other-board", do: func(t *testing.T, s *signed) { s.policy.Board = "arm64-usr" }, want: ErrOther},
-	{name: "other-channel", do: func(t *testing.T, s *signed) { s.policy.Channel = "lts" }, want: ErrOther},
 	{name: "truncated-manifest", do: func(t *testing.T, s *signed) { s.manifest = s.manifest[:len(s.manifest)-1] }, want: ErrSignature},
 	{name: "oversize-manifest", do: func(t *testing.T, s *signed) {
 		s.manifest = append(s.manifest, bytes.Repeat([]byte(" "), MaxManifest)...)

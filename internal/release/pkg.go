@@ -14,7 +14,7 @@
 // release ever made, and may have had a release key in the past. The attacker
 // does not have a root key, and not the /usr that runs. Then a machine must
 // never boot bytes that the holder of the root key did not want it to boot
-// today. Each attack has a test of its name:
+// today. docs/formats.md names the tests:
 //
 //   - unsigned, wrong key, altered manifest: an Ed25519 signature by a release
 //     key covers every byte of the manifest.
@@ -23,14 +23,15 @@
 //     it signed is refused, and the two kinds of signature are over messages
 //     with different first lines, so that neither passes for the other.
 //   - old release key: outside its span it counts for nothing.
-//   - replay of an old release: a manifest expires, and a machine that has
-//     seen a minimum version does not go below it.
+//   - replay of an old release: a manifest expires, and a machine installs
+//     nothing below the minimum of a release that it installed before, unless
+//     a person names the version.
 //   - mixed versions, swapped payload, truncated or oversize files: the
 //     manifest fixes size and digest of each file, and of the head of each
 //     payload, which in turn has the digests of its segments, so that nothing
 //     is written to a slot before it is checked. The root hash of /usr fixes
 //     what comes out.
-//   - other board, other channel: both are in the manifest.
+//   - other board: it is in the manifest.
 //   - path tricks: names are plain file names of a small alphabet.
 //   - two readings of one text: exactly one encoding of a manifest is valid.
 //
@@ -38,9 +39,10 @@
 //
 // A lost root key is replaced by a new image only, or on the machine by
 // mounting another key file over KeyPath. There is no list of revoked release
-// keys: make their spans short. Expiry trusts the machine's clock; the caller
-// passes the later of it and the newest time that it is sure of. Somebody who
-// can hold back everything can hold back updates until the expiry is noticed.
+// keys: make their spans short. Expiry trusts the machine's clock, which callers
+// pass as it is. Somebody who can hold back everything can hold back updates
+// until the expiry is noticed. The channel of a manifest is for people: groups
+// are free names, and the server says which release one gets.
 package release
 
 // KeyPath is the file with the root keys that a machine trusts: PEM, one

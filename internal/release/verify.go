@@ -19,8 +19,7 @@ var (
 type Policy struct {
 	Now     time.Time // the zero time leaves out the checks of expiry and key spans: for inspection only
 	Board   string    // "" is any
-	Channel string    // "" is any
-	Minimum string    // the newest minimum that the machine has seen; "" is none
+	Minimum string    // the highest of those that the machine remembers; "" is none
 }
 
 // Verify checks a manifest and its signature and returns what it says. The
@@ -111,8 +110,6 @@ func (p Policy) check(m Manifest) error {
 		return err
 	case p.Board != "" && m.Board != p.Board:
 		return fmt.Errorf("%w: of board %s, not %s", ErrOther, m.Board, p.Board)
-	case p.Channel != "" && m.Channel != p.Channel:
-		return fmt.Errorf("%w: of channel %s, not %s", ErrOther, m.Channel, p.Channel)
 	case !p.Now.IsZero() && !p.Now.Before(expires):
 		return fmt.Errorf("%w on %s", ErrExpired, m.Expires)
 	case p.Minimum != "" && CompareVersions(m.Version, p.Minimum) < 0:

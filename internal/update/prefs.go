@@ -30,7 +30,7 @@ const (
 	PrefPrevious     = "previous-version"
 	PrefAleph        = "aleph-version"
 	PrefFullResponse = "full-response"
-	PrefMinimum      = "minimum-version" // of the releases seen
+	PrefMinimum      = "minimum-version" // highest of the releases installed
 	PrefAttempt      = "payload-attempt-number"
 	PrefBackoff      = "backoff-expiry-time"
 	PrefSignature    = "current-response-signature"

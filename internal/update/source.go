@@ -36,11 +36,13 @@ type Verifier struct {
 	Prefs Prefs
 	Now   time.Time
 	// Exact is a version that a person asked for; it may be below the
-	// minimum of releases seen.
+	// minimum of releases installed before.
 	Exact string
 }
 
-// Verify checks a manifest and remembers the newest minimum version.
+// Verify checks a manifest, also against the highest minimum of the releases
+// that the machine installed (MarkStaged keeps it), unless a person asked for
+// the version.
 func (v Verifier) Verify(manifest, signature []byte) (release.Manifest, error) {
 	trust, err := v.trust()
 	if err != nil {

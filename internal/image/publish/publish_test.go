@@ -166,7 +166,7 @@ func TestRelease(t *testing.T) {
 	a, b := filepath.Join(top, "a"), filepath.Join(top, "b")
 	in := Input{Build: next, From: []string{old, old, next}, Keys: keys, Out: a, Minimum: "1.2.0"}
 	r := makeRelease(t, in)
-	m, err := CheckManifest(a, trustOf(t, keyDir), release.Policy{Now: date, Board: "amd64-usr", Channel: "stable"})
+	m, err := CheckManifest(a, trustOf(t, keyDir), release.Policy{Now: date, Board: "amd64-usr"})
 	if err != nil {
 		t.Fatal(err)
 	}
