@@ -47,7 +47,7 @@ func releaseCommand(a *app) *cobra.Command {
 		Long:  releaseLong,
 		Example: `  wellcar release keys --out keys
   wellcar release --key keys --out releases/0.1.0
-  wellcar release --key keys --from releases/old-build --from older/wellcar.img --out releases/0.2.0`,
+  wellcar release --key keys --from builds/0.1.0 --from older/wellcar.img --out releases/0.2.0`,
 		Args: cobra.NoArgs,
 	}
 	f := c.Flags()
@@ -56,7 +56,7 @@ func releaseCommand(a *app) *cobra.Command {
 	f.StringVar(&o.in.Out, "out", "", "the release folder")
 	f.StringVar(&o.keys, "key", "", "folder of keys, as made by wellcar release keys")
 	f.StringVar(&o.in.Channel, "channel", "stable", "the channel that follows this release")
-	f.StringVar(&o.in.Minimum, "minimum", "0.0.0", "the oldest version that machines may go back to after this one")
+	f.StringVar(&o.in.Minimum, "minimum", "0.0.0", "the oldest version that machines install by themselves after this one")
 	f.Var(&o.date, "date", "date of the release, `YYYY-MM-DD` (default: SOURCE_DATE_EPOCH, or the date of the lock)")
 	f.IntVar(&o.validDays, "valid-days", 180, "days until machines refuse the manifest")
 	f.BoolVar(&o.in.Fast, "fast", false, "make larger payloads in less time, for tries")

@@ -19,7 +19,7 @@ func reportCommand(a *app) *cobra.Command {
 		Use:     "report --decode TEXT",
 		Short:   "Read the code that a failed machine shows",
 		Long:    reportLong,
-		Example: `  wellcar report --decode 'W1:TC08203ED .CTA1%IB5L51RCG7VWJGJQ2C1PJMNVAC/.PKJP*F8V4N+49-EHV 0X50000FGW'`,
+		Example: `  wellcar report --decode 'W1:TC08203ED .CTA1BHB8M5B%L1LGC+0:*EFVV4GS$W0X54C557LG3S81RJ112U50U5'`,
 		Args:    cobra.NoArgs,
 	}
 	c.Flags().StringVar(&text, "decode", "", "the `text` of the code")

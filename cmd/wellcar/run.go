@@ -25,8 +25,8 @@ end unless --snapshot=false. Without CONFIG the machine has a fresh SSH key and
 logs in on its console by itself.
 
 A line "# wellcar run: FLAGS" in CONFIG gives flags that the command line does
-not: --port, --wait-http, --memory, --cpus, --disk, --tpm, --firmware,
---segment.
+not: --port, --wait-http, --memory, --cpus, --disk, --cloud, --tpm,
+--firmware, --segment.
 
 Machines with the same --segment PORT are on one network, each with a further
 card. It needs no root and does not leave the host; nothing on it gives out
@@ -70,7 +70,7 @@ func runCommand(a *app) *cobra.Command {
 		Long:  runLong,
 		Example: `  wellcar run examples/hello.bu --port 8080:80
   wellcar run --exec 'systemctl is-system-running'
-  wellcar run app.bu --update-from releases/0.1.0 --exit-when-ready`,
+  wellcar run app.bu --update-from builds/0.1.0 --exit-when-ready`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	f := c.Flags()
