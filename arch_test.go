@@ -39,7 +39,61 @@ var impure = map[string]string{
 	"syscall": "format packages are pure bytes",
 }
 
+// What only the host knows: the programs of the image are not to carry it.
+var hostOnly = []string{"internal/provision/butane", "internal/provision/clc", "internal/provision/unitcheck", "internal/provision/preview"}
+
 func TestImportDirections(t *testing.T) {
+	eachImport(t, func(file, pkg, target string) {
+		if strings.HasPrefix(pkg, "internal/") && allowedFor(pkg) == nil {
+			t.Errorf("%s is in none of the lists above: give it a place there", pkg)
+		}
+		checkImport(t, file, pkg, target)
+	})
+}
+
+// Imports below build constraints count whatever the system: what is reached
+// under none of them is in no image.
+func TestImageLeavesOutWhatIsOfTheHost(t *testing.T) {
+	imports := map[string][]string{}
+	eachImport(t, func(_, pkg, target string) {
+		if rel, ours := strings.CutPrefix(target, module+"/"); ours {
+			imports[pkg] = append(imports[pkg], rel)
+		}
+	})
+	for _, program := range []string{"cmd/wellcard", "cmd/wellcar-init"} {
+		if len(imports[program]) == 0 {
+			t.Errorf("%s imports nothing of ours: is it there?", program)
+		}
+		for pkg, way := range reached(program, imports) {
+			if below(pkg, hostOnly) {
+				t.Errorf("%s is in the image: %s", pkg, way)
+			}
+		}
+	}
+	for _, pkg := range hostOnly {
+		if len(imports[pkg]) == 0 {
+			t.Errorf("%s imports nothing of ours: is it there?", pkg)
+		}
+	}
+}
+
+// reached are the packages that one leads to, each with a way to it.
+func reached(from string, imports map[string][]string) map[string]string {
+	ways := map[string]string{from: from}
+	for next := []string{from}; len(next) > 0; next = next[1:] {
+		for _, target := range imports[next[0]] {
+			if ways[target] == "" {
+				ways[target] = ways[next[0]] + " -> " + target
+				next = append(next, target)
+			}
+		}
+	}
+	return ways
+}
+
+// eachImport shows what the files of this tree import, tests left out.
+func eachImport(t *testing.T, do func(file, pkg, target string)) {
+	t.Helper()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return err
@@ -50,7 +104,7 @@ func TestImportDirections(t *testing.T) {
 		}
 		for _, imp := range f.Imports {
 			target, _ := strconv.Unquote(imp.Path.Value)
-			checkImport(t, name, path.Dir(filepath.ToSlash(name)), target)
+			do(name, path.Dir(filepath.ToSlash(name)), target)
 		}
 		return nil
 	})
@@ -87,6 +141,7 @@ func mayRun(pkg string) bool {
 	return below(pkg, []string{"internal/sys", "internal/qemu", "cmd", "bench", "test"})
 }
 
+// allowedFor is nil for what may import everything, and for what nobody knows.
 func allowedFor(pkg string) []string {
 	for stratum, allowed := range strata {
 		if below(pkg, []string{stratum}) {
