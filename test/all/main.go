@@ -1,6 +1,8 @@
-// Command all runs every test of the project: static checks, Go tests with the
+// Command all runs the tests of the project: static checks, Go tests with the
 // reference tools, the pages of docs/ in virtual machines, and the machine
-// tests in test/vm. Its last line is "N passed, M failed, K skipped".
+// tests in test/vm. The modules below test/ and test/blackbox are left out: they
+// need more than Go and a network, or much time. Its last line is "N passed, M
+// failed, K skipped".
 //
 // It is what `make test` calls; bin/wellcar must have been built.
 package main
