@@ -103,14 +103,17 @@ func (c *cgptCommand) declare() {
 
 // load reads the table of the drive that the command line ends with.
 func (c *cgptCommand) load() error {
-	if c.flags.NArg() != 1 {
-		return fmt.Errorf("name one drive, not %d", c.flags.NArg())
+	drive, err := c.drive()
+	if err != nil {
+		return err
 	}
-	name, err := filepath.EvalSymlinks(c.flags.Arg(0))
+	name, err := filepath.EvalSymlinks(drive)
 	if err != nil {
 		return fmt.Errorf("finding the drive: %w", err)
 	}
-	c.number, _ = strconv.Atoi(c.set["i"])
+	if c.number, err = c.partition(); err != nil {
+		return err
+	}
 	c.path = name
 	all, err := blockdev.List("/sys")
 	if err != nil {
@@ -122,6 +125,27 @@ func (c *cgptCommand) load() error {
 		}
 	}
 	return c.read(all)
+}
+
+// drive is the one that the command line ends with.
+func (c *cgptCommand) drive() (string, error) {
+	if c.flags.NArg() != 1 {
+		return "", fmt.Errorf("reading the command line of %s: name one drive, not %d", c.flags.Name(), c.flags.NArg())
+	}
+	return c.flags.Arg(0), nil
+}
+
+// partition is what -i says; 0 if it is not there.
+func (c *cgptCommand) partition() (int, error) {
+	text, ok := c.set["i"]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 0, 64)
+	if err != nil || n > gpt.Entries {
+		return 0, fmt.Errorf("-i %q is no number from 0 to %d", text, gpt.Entries)
+	}
+	return int(n), nil
 }
 
 func (c *cgptCommand) read(all []blockdev.Device) error {
@@ -240,10 +264,11 @@ func (c *cgptCommand) add() error {
 }
 
 func (c *cgptCommand) create() error {
-	if c.flags.NArg() != 1 {
-		return errors.New("name one drive")
+	drive, err := c.drive()
+	if err != nil {
+		return err
 	}
-	c.path = c.flags.Arg(0)
+	c.path = drive
 	f, err := os.Open(c.path)
 	if err != nil {
 		return err
@@ -260,9 +285,6 @@ func (c *cgptCommand) find() error {
 	f, err := c.fields()
 	if err != nil {
 		return err
-	}
-	if c.flags.NArg() != 1 {
-		return errors.New("name the drive to search")
 	}
 	if err := c.load(); err != nil {
 		return err

@@ -110,12 +110,19 @@ func TestCgptOnAFile(t *testing.T) {
 		{[]string{"find", "-n", "-t", "flatcar-usr", name}, "3\n", 0},
 		{[]string{"find", "-t", "flatcar-resize", name}, "", 1},
 		{[]string{"next", name}, guid + "\n", 0},
+		{[]string{"prioritize", "-i", "x", name}, "", 1},
+		{[]string{"prioritize", "-i", "", name}, "", 1},
+		{[]string{"show", "-i", "x", name}, "", 1},
+		{[]string{"show", "-i", "129", name}, "", 1},
+		{[]string{"show", "-i", "3", "-P", name}, "2\n", 0}, // as it was
+		{[]string{"show", "-i", "0x3", "-l", name}, "USR-A\n", 0},
 		{[]string{"prioritize", "-i", "3", name}, "", 0},
 		{[]string{"show", "-i", "3", "-P", name}, "1\n", 0},
 		{[]string{"repair", name}, "", 0},
 		{[]string{"resize", "-i", "3", name}, "", 1}, // the kernel does not know the file
 		{[]string{"fly"}, "", 2},
 		{[]string{"show"}, "", 1},
+		{[]string{"create", name, name}, "", 1},
 	} {
 		var out, errOut bytes.Buffer
 		code := run(t.Context(), append([]string{"cgpt"}, c.args...), &out, &errOut)
