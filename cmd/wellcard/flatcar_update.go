@@ -144,8 +144,7 @@ func (o updateOptions) open(ctx context.Context, in *update.Installer, s update.
 	if base == "" {
 		return update.Verified{}, errors.New("finding the release: update.conf has no RELEASE_SERVER; set it, or name a file with --to-payload")
 	}
-	in.Remote = update.NewRemote(update.NewClient(), s)
-	in.Remote.Logf = in.Logf
+	in.Remote = update.NewRemote(update.NewClient(), s, in.Logf)
 	return update.OpenRemote(ctx, in.Remote, fmt.Sprintf("%s/%s/%s/", base, v.Board, o.version), v)
 }
 

@@ -133,8 +133,8 @@ func (c *check) attempted() {
 
 func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	c.board.change(func(st *Status) { st.Operation, st.NewVersion, st.NewSize = Available, o.Version, o.Package.Size })
-	remote := NewRemote(c.HTTP, c.settings)
-	remote.Logf, remote.Pause, remote.Stall = c.Logf, c.Pause, c.Stall
+	remote := NewRemote(c.HTTP, c.settings, c.Logf)
+	remote.Pause, remote.Stall = c.Pause, c.Stall
 	v := Verifier{Root: c.Root, Board: c.id.Board, Prefs: c.prefs, Now: c.Now(), Exact: exact}
 	in := &Installer{Boot: c.Boot, Prefs: c.prefs, Remote: remote, Logf: c.Logf, Progress: c.progress()}
 	rel, note, err := c.fromAny(ctx, in, o, v)

@@ -26,9 +26,14 @@ type Remote struct {
 	Logf           func(format string, args ...any)
 }
 
-// NewRemote has the patience of Flatcar's client.
-func NewRemote(client *http.Client, s Settings) *Remote {
-	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: pause, Rate: s.Rate(), Stall: stall}
+// NewRemote has the patience of Flatcar's client. It tells logf of settings
+// that cannot be read.
+func NewRemote(client *http.Client, s Settings, logf func(format string, args ...any)) *Remote {
+	rate, err := s.Rate()
+	if err != nil {
+		logf("%v", err)
+	}
+	return &Remote{Client: client, User: s.Get("DOWNLOAD_USER"), Password: s.Get("DOWNLOAD_PASSWORD"), Retries: 20, Pause: pause, Rate: rate, Stall: stall, Logf: logf}
 }
 
 // open asks for a file from an offset on, up to an end or, if that is 0, all

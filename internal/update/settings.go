@@ -105,16 +105,20 @@ func (s Settings) Mirrors() (bases []string) {
 	return bases
 }
 
-// Rate is how many bytes a second a download may take; 0 is any.
-func (s Settings) Rate() int64 {
+// Rate is how many bytes a second a download may take; 0 is any, and so is
+// what cannot be read.
+func (s Settings) Rate() (int64, error) {
 	text := s.Get("DOWNLOAD_RATE")
-	digits := strings.TrimRight(text, "KMG")
-	shift := map[string]int{"K": 10, "M": 20, "G": 30}[strings.TrimPrefix(text, digits)]
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil || n < 0 {
-		return 0
+	if text == "" {
+		return 0, nil
 	}
-	return n << shift
+	digits := strings.TrimRight(text, "KMGkmg")
+	shift, ok := map[string]int{"": 0, "K": 10, "M": 20, "G": 30}[strings.ToUpper(text[len(digits):])]
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || !ok {
+		return 0, fmt.Errorf("no limit for downloads: DOWNLOAD_RATE=%s is no number of bytes a second, such as 500K or 2M", text)
+	}
+	return int64(n) << shift, nil
 }
 
 func (s Settings) or(key, otherwise string) string {

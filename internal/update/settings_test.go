@@ -4,6 +4,7 @@ package update
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -35,7 +36,7 @@ func TestLoadSettings(t *testing.T) {
 		t.Error("disabled is a server")
 	}
 	write(t, root, SettingsFiles[0], []byte("GROUP=beta\nSERVER=https://a/\nFLATCAR_RELEASE_VERSION=0.0.0\nDOWNLOAD_MIRROR=http://m/, http://n\nDOWNLOAD_RATE=2M\n"))
-	if s, err = LoadSettings(root); err != nil || s.Group() != "beta" || s.Get("FLATCAR_RELEASE_VERSION") != "0.0.0" || s.Rate() != 2<<20 {
+	if s, err = LoadSettings(root); err != nil || s.Group() != "beta" || s.Get("FLATCAR_RELEASE_VERSION") != "0.0.0" || s.Get("DOWNLOAD_RATE") != "2M" {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if diff := cmp.Diff([]string{"http://m/", "http://n"}, s.Mirrors()); diff != "" {
@@ -44,9 +45,22 @@ func TestLoadSettings(t *testing.T) {
 	if url, ok := s.Server(); !ok || url != "https://a/" {
 		t.Error(url)
 	}
-	for text, want := range map[string]int64{"": 0, "5": 5, "1K": 1024, "fast": 0, "-1": 0, "2T": 0} {
-		if got := (Settings{[]map[string]string{{"DOWNLOAD_RATE": text}}}).Rate(); got != want {
-			t.Errorf("rate %q: %d", text, got)
+}
+
+// TestRate limits downloads, or tells the journal why it does not.
+func TestRate(t *testing.T) {
+	for text, c := range map[string]struct {
+		rate int64
+		told bool
+	}{
+		"": {0, false}, "0": {0, false}, "5": {5, false}, "1K": {1024, false}, "500k": {500 << 10, false}, "2m": {2 << 20, false}, "1G": {1 << 30, false},
+		"fast": {0, true}, "-1": {0, true}, "2T": {0, true}, "2KK": {0, true}, "K": {0, true}, "500kb": {0, true}, "4294967296": {0, true},
+	} {
+		var log []string
+		r := NewRemote(nil, Settings{[]map[string]string{{"DOWNLOAD_RATE": text}}}, func(format string, args ...any) { log = append(log, fmt.Sprintf(format, args...)) })
+		said := strings.Join(log, "\n")
+		if r.Rate != c.rate || strings.Contains(said, "DOWNLOAD_RATE="+text+" ") != c.told || len(log) > 1 {
+			t.Errorf("%q: %d, told %q", text, r.Rate, said)
 		}
 	}
 }
@@ -138,7 +152,7 @@ func TestPasswordOverHTTPS(t *testing.T) {
 		got = r.Header.Get("Authorization")
 		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader([]byte("x")))}, nil
 	})}
-	r := NewRemote(client, Settings{[]map[string]string{{"DOWNLOAD_USER": "u", "DOWNLOAD_PASSWORD": "p"}}})
+	r := NewRemote(client, Settings{[]map[string]string{{"DOWNLOAD_USER": "u", "DOWNLOAD_PASSWORD": "p"}}}, t.Logf)
 	if data, err := r.small(t.Context(), "https://host/file", 10); err != nil || string(data) != "x" || got != "Basic dTpw" {
 		t.Errorf("%s, %v, %q", data, err, got)
 	}
