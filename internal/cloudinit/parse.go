@@ -102,11 +102,6 @@ func (r *reader) config(at place, name string, data []byte) {
 	}
 }
 
-// ParseConfig reads the YAML of a cloud-config.
-func ParseConfig(name string, data []byte) (*Config, Report) {
-	return parseConfig(place{file: name}, data)
-}
-
 func parseConfig(at place, data []byte) (*Config, Report) {
 	var doc yaml.Node
 	err := yaml.Unmarshal(data, &doc)

@@ -109,13 +109,6 @@ func (c Config) devices() (all []string) {
 	return all
 }
 
-// UsesDisks tells whether the config has something for the stages disks and
-// mount.
-func (c Config) UsesDisks() bool {
-	s := c.Ignition.Storage
-	return len(s.Disks)+len(s.Raid)+len(s.Luks)+len(s.Filesystems) > 0
-}
-
 // VirtualDisks are the disks of a virtual machine that is only thought of, as
 // `wellcar run` makes them: vda with the image, and blank ones of the sizes
 // (bytes) that follow the first.

@@ -18,23 +18,12 @@ type Monitor struct {
 	mu      sync.Mutex // one command at a time
 	answers chan qmpMessage
 	closed  chan struct{} // closed when the connection has ended
-
-	eventsMu sync.Mutex
-	events   []MonitorEvent
-	changed  chan struct{} // closed and replaced at each event
-}
-
-// MonitorEvent is something QEMU reports by itself: SHUTDOWN, RESET, STOP.
-type MonitorEvent struct {
-	Name string
-	Data json.RawMessage
 }
 
 type qmpMessage struct {
 	QMP    json.RawMessage `json:"QMP"`
 	Return json.RawMessage `json:"return"`
 	Event  string          `json:"event"`
-	Data   json.RawMessage `json:"data"`
 	Error  *struct {
 		Class string `json:"class"`
 		Desc  string `json:"desc"`
@@ -44,7 +33,7 @@ type qmpMessage struct {
 // NewMonitor speaks the greeting on a connection and returns it ready for
 // commands. It owns the connection.
 func NewMonitor(ctx context.Context, conn net.Conn) (*Monitor, error) {
-	m := &Monitor{conn: conn, answers: make(chan qmpMessage, 1), closed: make(chan struct{}), changed: make(chan struct{})}
+	m := &Monitor{conn: conn, answers: make(chan qmpMessage, 1), closed: make(chan struct{})}
 	go m.read()
 	err := m.await(ctx, nil) // the greeting
 	if err == nil {
@@ -78,43 +67,12 @@ func (m *Monitor) read() {
 		if err := dec.Decode(&msg); err != nil {
 			return
 		}
-		if msg.Event != "" {
-			m.record(MonitorEvent{msg.Event, msg.Data})
+		if msg.Event != "" { // SHUTDOWN, RESET, STOP: nobody waits for one
 			continue
 		}
 		select {
 		case m.answers <- msg:
 		default: // nobody asked
-		}
-	}
-}
-
-func (m *Monitor) record(e MonitorEvent) {
-	m.eventsMu.Lock()
-	defer m.eventsMu.Unlock()
-	m.events = append(m.events, e)
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
-
-// WaitEvent returns when an event of that name has been seen since the
-// connection began.
-func (m *Monitor) WaitEvent(ctx context.Context, name string) (MonitorEvent, error) {
-	for next := 0; ; {
-		m.eventsMu.Lock()
-		events, changed := m.events, m.changed
-		m.eventsMu.Unlock()
-		for ; next < len(events); next++ {
-			if events[next].Name == name {
-				return events[next], nil
-			}
-		}
-		select {
-		case <-changed:
-		case <-m.closed:
-			return MonitorEvent{}, fmt.Errorf("waiting for QEMU's event %s: %w", name, net.ErrClosed)
-		case <-ctx.Done():
-			return MonitorEvent{}, fmt.Errorf("waiting for QEMU's event %s: %w", name, context.Cause(ctx))
 		}
 	}
 }

@@ -173,11 +173,6 @@ func (vm *VM) Wait(ctx context.Context) error {
 	}
 }
 
-// PowerDown presses the power button.
-func (vm *VM) PowerDown(ctx context.Context) error {
-	return vm.Monitor.Do(ctx, "system_powerdown", nil, nil)
-}
-
 // Reset presses the reset button.
 func (vm *VM) Reset(ctx context.Context) error { return vm.Monitor.Do(ctx, "system_reset", nil, nil) }
 
@@ -191,30 +186,6 @@ func (vm *VM) Status(ctx context.Context) (string, error) {
 // Screendump writes the display, if a device gives it one, to a PNG file.
 func (vm *VM) Screendump(ctx context.Context, file string) error {
 	return vm.Monitor.Do(ctx, "screendump", map[string]string{"filename": file, "format": "png"}, nil)
-}
-
-// PlugDisk adds an empty virtio disk of the given size in bytes while the
-// machine runs; the guest sees name as its serial number. At most two.
-func (vm *VM) PlugDisk(ctx context.Context, name string, size int64) error {
-	file := filepath.Join(vm.dir, "plug-"+name)
-	if err := sparse(file, size); err != nil {
-		return err
-	}
-	err := vm.Monitor.Do(ctx, "blockdev-add", map[string]any{
-		"driver": "raw", "node-name": name, "file": map[string]any{"driver": "file", "filename": file},
-	}, nil)
-	if err != nil {
-		return err
-	}
-	for _, bus := range []string{"hot0", "hot1"} {
-		err = vm.Monitor.Do(ctx, "device_add", map[string]any{
-			"driver": "virtio-blk-pci", "id": "dev-" + name, "drive": name, "serial": name, "bus": bus,
-		}, nil)
-		if err == nil {
-			return nil
-		}
-	}
-	return err
 }
 
 // Close ends the machine at once and removes its folder. It may be called

@@ -61,9 +61,6 @@ func TestVMFirmware(t *testing.T) {
 	if s, err := vm.Status(ctx); err != nil || s != "running" {
 		t.Errorf("status %q, %v", s, err)
 	}
-	if err := vm.PlugDisk(ctx, "late", 1<<20); err != nil {
-		t.Error(err)
-	}
 	second, err := DialMonitor(ctx, vm.MonitorPath())
 	if err != nil {
 		t.Fatal(err)

@@ -206,9 +206,6 @@ func TestValidate(t *testing.T) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	if p, ok := sample(512, 8*mib).ByName("USR-A"); !ok || p.Number != 3 {
-		t.Errorf("ByName: %v", p)
-	}
 }
 
 func TestSlot(t *testing.T) {

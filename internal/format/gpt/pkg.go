@@ -32,7 +32,6 @@ const (
 // Attribute bits of every partition type (UEFI 5.3.3, table 5.8).
 const (
 	AttrRequired   = 1 << 0 // the platform needs it: do not delete
-	AttrNoBlockIO  = 1 << 1 // firmware is to ignore it
 	AttrLegacyBoot = 1 << 2 // a BIOS boot loader may start it
 )
 
@@ -77,17 +76,6 @@ func (t Table) Partition(number int) (Partition, bool) {
 		}
 	}
 	return Partition{}, false
-}
-
-// ByName returns the lowest-numbered entry with a name.
-func (t Table) ByName(name string) (Partition, bool) {
-	found, ok := Partition{}, false
-	for _, p := range t.Partitions {
-		if p.Name == name && (!ok || p.Number < found.Number) {
-			found, ok = p, true
-		}
-	}
-	return found, ok
 }
 
 // byPosition returns the entries in disk order.

@@ -3,7 +3,6 @@ package platform
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
 // Sizes of a record in a pool file of Hyper-V's key-value daemon, in bytes
@@ -71,22 +70,4 @@ func EncodePool(pairs []Pair) []byte {
 		copy(at[kvpKey:kvpKey+kvpValue-1], p.Value)
 	}
 	return out
-}
-
-// DecodePool reads a pool file.
-func DecodePool(data []byte) ([]Pair, error) {
-	const record = kvpKey + kvpValue
-	if len(data)%record != 0 {
-		return nil, fmt.Errorf("the pool file has %d bytes, which is no number of records of %d", len(data), record)
-	}
-	var pairs []Pair
-	for ; len(data) > 0; data = data[record:] {
-		pairs = append(pairs, Pair{untilNUL(data[:kvpKey]), untilNUL(data[kvpKey:record])})
-	}
-	return pairs, nil
-}
-
-func untilNUL(b []byte) string {
-	text, _, _ := strings.Cut(string(b), "\x00")
-	return text
 }

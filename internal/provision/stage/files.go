@@ -89,12 +89,6 @@ func (f Files) saveCache(c provision.Config) error {
 	return nil
 }
 
-// hasCache tells whether a fetch stage ended well.
-func (f Files) hasCache() bool {
-	_, err := os.Stat(f.Cache)
-	return f.Cache != "" && err == nil
-}
-
 // flagNetwork leaves the file that asks for a network.
 func (f Files) flagNetwork() error {
 	if err := flag(f.NeedNet); err != nil {
