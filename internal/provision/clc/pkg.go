@@ -60,7 +60,11 @@ func translate(name string, data []byte, filesDir, platform string) ([]byte, pro
 	return ignition, problems, positions(text, in, ignition)
 }
 
-// ct looks for the folder of local files in a flag of the whole process.
+// ct 0.9.4 looks up the folder of local files as the flag files-dir of the
+// whole process (config/types/files.go, flag.Lookup, in a converter that init
+// registers), and Convert takes no folder. So that flag is made here, once, and
+// one translation at a time sets it. This goes when a release of ct, or a fork
+// that replaces it, takes the folder as an argument.
 var filesDirFlag struct {
 	sync.Mutex
 	once sync.Once
