@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"wellcar.dev/internal/format/pe/petest"
 	"wellcar.dev/internal/layout"
 )
 
@@ -46,7 +47,7 @@ func machine(t *testing.T, settings string) Boot {
 			t.Fatal(err)
 		}
 	}
-	write(t, b.Stub, stub())
+	write(t, b.Stub, petest.Stub())
 	write(t, b.settings(), []byte(settings))
 	return b
 }
@@ -56,21 +57,6 @@ func write(t *testing.T, name string, data []byte) {
 	if err := os.WriteFile(name, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// stub is the smallest PE32+ image that sections can be added to.
-func stub() []byte {
-	const optSize = 112
-	f := make([]byte, 512)
-	copy(f, "MZ")
-	f[0x3c] = 0x40
-	copy(f[0x40:], "PE\x00\x00\x64\x86")
-	f[0x40+4+16] = optSize
-	opt := f[0x40+24:]
-	opt[0], opt[1] = 0x0b, 0x02
-	opt[33], opt[37] = 0x10, 0x02 // alignments: 4096, 512
-	opt[61] = 0x02                // size of the headers
-	return f
 }
 
 func TestChange(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"wellcar.dev/internal/format/pe"
+	"wellcar.dev/internal/format/pe/petest"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/slot"
 	"wellcar.dev/test/machine"
@@ -143,7 +144,7 @@ func TestGRUBMenuIsTorn(t *testing.T) {
 
 func TestGRUBAddsTheOwnersWords(t *testing.T) {
 	b := biosBox(t, makeImage(t, "1.0.0"))
-	addon, err := pe.Build(machine.Stub(), []pe.Section{{Name: ".cmdline", Data: []byte("mitigations=off quiet\x00")}})
+	addon, err := pe.Build(petest.Stub(), []pe.Section{{Name: ".cmdline", Data: []byte("mitigations=off quiet\x00")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ package machine
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -15,6 +14,7 @@ import (
 	"wellcar.dev/internal/format/erofs"
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/format/pe"
+	"wellcar.dev/internal/format/pe/petest"
 	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/image/payload"
 	"wellcar.dev/internal/layout"
@@ -75,28 +75,10 @@ func MakeImage(t *testing.T, version string) Image {
 
 func makeKernel(t *testing.T, version string, rootHash [32]byte) []byte {
 	t.Helper()
-	uki, err := pe.Build(Stub(), pe.UKI{OSRelease: []byte("VERSION=" + version + "\n"), Cmdline: fmt.Sprintf("quiet verity.usrhash=%x", rootHash), Uname: "6.12",
+	uki, err := pe.Build(petest.Stub(), pe.UKI{OSRelease: []byte("VERSION=" + version + "\n"), Cmdline: fmt.Sprintf("quiet verity.usrhash=%x", rootHash), Uname: "6.12",
 		Initrd: bytes.Repeat([]byte("initrd of "+version), 300), Kernel: bytes.Repeat([]byte("kernel"), 3000)}.Sections())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return uki
-}
-
-// Stub is a PE32+ image without sections and with room for some.
-func Stub() []byte {
-	b := make([]byte, 4096)
-	le := binary.LittleEndian
-	copy(b, "MZ")
-	le.PutUint32(b[0x3c:], 64)
-	copy(b[64:], "PE\x00\x00")
-	le.PutUint16(b[68:], 0x8664)
-	le.PutUint16(b[84:], 240)
-	opt := b[88:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[32:], 4096)
-	le.PutUint32(opt[36:], 512)
-	le.PutUint32(opt[56:], 4096)
-	le.PutUint32(opt[60:], 4096)
-	return b
 }

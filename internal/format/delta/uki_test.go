@@ -9,23 +9,8 @@ import (
 	"testing"
 
 	"wellcar.dev/internal/format/pe"
+	"wellcar.dev/internal/format/pe/petest"
 )
-
-// peStub is a PE file with room for three sections and none of its own.
-func peStub() []byte {
-	b := make([]byte, 1024)
-	le := binary.LittleEndian
-	copy(b, "MZ")
-	le.PutUint32(b[0x3c:], 64)
-	copy(b[64:], "PE\x00\x00")
-	le.PutUint16(b[64+4+16:], 240) // size of the optional header
-	opt := b[64+4+20:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[32:], 4096)
-	le.PutUint32(opt[36:], 512)
-	le.PutUint32(opt[60:], 1024)
-	return b
-}
 
 func ukiOf(t testing.TB, initrd []byte, kernelPayload []byte) []byte {
 	t.Helper()
@@ -45,7 +30,7 @@ func ukiOf(t testing.TB, initrd []byte, kernelPayload []byte) []byte {
 	binary.LittleEndian.PutUint32(kernel[payloadSize:], uint32(len(kernelPayload)))
 	kernel = append(append(kernel, make([]byte, 16)...), kernelPayload...)
 	kernel = append(kernel, "the end of the kernel"...)
-	file, err := pe.Build(peStub(), pe.UKI{OSRelease: []byte("ID=x"), Initrd: packed.Bytes(), Kernel: kernel}.Sections())
+	file, err := pe.Build(petest.Stub(), pe.UKI{OSRelease: []byte("ID=x"), Initrd: packed.Bytes(), Kernel: kernel}.Sections())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +75,7 @@ func TestProveFindsAnotherEncoder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := pe.Build(peStub(), pe.UKI{Initrd: frame, Kernel: []byte("kernel")}.Sections())
+	file, err := pe.Build(petest.Stub(), pe.UKI{Initrd: frame, Kernel: []byte("kernel")}.Sections())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package publish
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 	"wellcar.dev/internal/format/erofs"
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/format/pe"
+	"wellcar.dev/internal/format/pe/petest"
 	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/image"
 	"wellcar.dev/internal/layout"
@@ -30,22 +30,6 @@ func write(t testing.TB, name string, data []byte) {
 	if err := os.WriteFile(name, data, 0o666); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// stub is a PE file with room for sections.
-func stub() []byte {
-	b := make([]byte, 1024)
-	le := binary.LittleEndian
-	copy(b, "MZ")
-	le.PutUint32(b[0x3c:], 64)
-	copy(b[64:], "PE\x00\x00")
-	le.PutUint16(b[64+4+16:], 240)
-	opt := b[64+4+20:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[32:], 4096)
-	le.PutUint32(opt[36:], 512)
-	le.PutUint32(opt[60:], 1024)
-	return b
 }
 
 // makeBuild writes the folder of a build with one file in /usr.
@@ -78,7 +62,7 @@ func makeBuild(t testing.TB, version string, content []byte) string {
 		t.Fatal(err)
 	}
 	root := hex.EncodeToString(v.RootHash[:])
-	uki, err := pe.Build(stub(), pe.UKI{OSRelease: []byte("VERSION=" + version), Cmdline: "verity.usrhash=" + root}.Sections())
+	uki, err := pe.Build(petest.Stub(), pe.UKI{OSRelease: []byte("VERSION=" + version), Cmdline: "verity.usrhash=" + root}.Sections())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"wellcar.dev/internal/format/grub"
 	"wellcar.dev/internal/format/pe"
+	"wellcar.dev/internal/format/pe/petest"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/blockdev"
 )
@@ -265,19 +266,7 @@ func (b *box) old(p GRUB) {
 // program is a file that calls itself what systemd-boot and others do.
 func program(t *testing.T, about string) []byte {
 	t.Helper()
-	stub := make([]byte, 4096)
-	copy(stub, "MZ")
-	le.PutUint32(stub[0x3c:], 64)
-	copy(stub[64:], "PE\x00\x00")
-	le.PutUint16(stub[68:], 0x8664)
-	le.PutUint16(stub[84:], 240)
-	opt := stub[88:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[32:], 4096)
-	le.PutUint32(opt[36:], 512)
-	le.PutUint32(opt[56:], 4096)
-	le.PutUint32(opt[60:], 4096)
-	out, err := pe.Build(stub, []pe.Section{{Name: ".sdmagic", Data: []byte(about)}})
+	out, err := pe.Build(petest.Stub(), []pe.Section{{Name: ".sdmagic", Data: []byte(about)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"wellcar.dev/internal/format/grub"
 	"wellcar.dev/internal/format/pe"
+	"wellcar.dev/internal/format/pe/petest"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/release"
 	"wellcar.dev/internal/slot"
@@ -48,7 +49,7 @@ func newBIOS(t *testing.T) *old {
 	for name, data := range map[string][]byte{"boot.img": boot, "core.img": core, "grub.cfg": []byte("menu")} {
 		put(t, filepath.Join(o.Files, name), data)
 	}
-	kernel, err := pe.Build(stub(), pe.UKI{Cmdline: "quiet", Initrd: []byte("initrd"), Kernel: []byte("kernel")}.Sections())
+	kernel, err := pe.Build(petest.Stub(), pe.UKI{Cmdline: "quiet", Initrd: []byte("initrd"), Kernel: []byte("kernel")}.Sections())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,23 +66,6 @@ func (o *old) payload() {
 	image := bytes.Clone(o.image)
 	clear(image[:4096])
 	put(o.T, filepath.Join(o.Root, "dev/vda4"), image)
-}
-
-// stub is a PE32+ image without sections and with room for some.
-func stub() []byte {
-	b, le := make([]byte, 4096), binary.LittleEndian
-	copy(b, "MZ")
-	le.PutUint32(b[0x3c:], 64)
-	copy(b[64:], "PE\x00\x00")
-	le.PutUint16(b[68:], 0x8664)
-	le.PutUint16(b[84:], 240)
-	opt := b[88:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[32:], 4096)
-	le.PutUint32(opt[36:], 512)
-	le.PutUint32(opt[56:], 4096)
-	le.PutUint32(opt[60:], 4096)
-	return b
 }
 
 // oldGRUB installs the old system's, with a core image of a number of sectors.
