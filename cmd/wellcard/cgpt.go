@@ -200,7 +200,7 @@ func (c *cgptCommand) show() error {
 
 // fields reads the flags that describe a partition.
 func (c *cgptCommand) fields() (f cgpt.Fields, err error) {
-	f.CreateGUID = randomGUID
+	f.CreateGUID = func() gpt.GUID { return gpt.RandomGUID(rand.Reader) }
 	number := func(name string, limit uint64) *uint64 {
 		text, ok := c.set[name]
 		if !ok {
@@ -242,12 +242,6 @@ func (c *cgptCommand) fields() (f cgpt.Fields, err error) {
 	return f, err
 }
 
-func randomGUID() (g gpt.GUID) {
-	rand.Read(g[:]) // never fails
-	g[6], g[8] = g[6]&0x0f|0x40, g[8]&0x3f|0x80
-	return g
-}
-
 func (c *cgptCommand) add() error {
 	if err := c.load(); err != nil {
 		return err
@@ -277,7 +271,7 @@ func (c *cgptCommand) create() error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	c.disk.Table = gpt.Table{DiskGUID: randomGUID(), SectorSize: 512, Sectors: uint64(size / 512)}
+	c.disk.Table = gpt.Table{DiskGUID: gpt.RandomGUID(rand.Reader), SectorSize: 512, Sectors: uint64(size / 512)}
 	return c.write()
 }
 

@@ -129,7 +129,7 @@ func thisMachine(log kmsg.Log, commands Commands) (Machine, error) {
 		Root: "/", Log: consoleLog{log, tag, os.Stdout}.Printf,
 		Quote: func(tag, line string) { consoleLog{log.As(tag), tag, os.Stdout}.Printf(kmsg.Info, "%s", line) },
 		Show:  console.Draw,
-		Now:   sinceStart, GUID: randomGUID,
+		Now:   sinceStart, GUID: func() gpt.GUID { return gpt.RandomGUID(rand.Reader) },
 		Mount: mount.Mount.Mount, Unmount: mount.Unmount,
 		LoadModule: modules.Load, Modaliases: modaliases, Events: events.Wait,
 		Devices:    func() ([]blockdev.Device, error) { return blockdev.List("/sys") },
@@ -147,15 +147,6 @@ func sinceStart() time.Duration {
 		panic("BUG: no CLOCK_BOOTTIME: " + err.Error())
 	}
 	return time.Duration(ts.Nano())
-}
-
-// randomGUID is a version 4 UUID.
-func randomGUID() gpt.GUID {
-	var g gpt.GUID
-	_, _ = rand.Read(g[:]) // never fails
-	g[6] = g[6]&0x0f | 0x40
-	g[8] = g[8]&0x3f | 0x80
-	return g
 }
 
 // modaliases reads how the kernel describes the devices on some buses.

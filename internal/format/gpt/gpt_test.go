@@ -71,6 +71,17 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+func TestRandomGUID(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("\x00", 16):          "00000000-0000-4000-8000-000000000000",
+		strings.Repeat("\xff", 16) + "more": "ffffffff-ffff-4fff-bfff-ffffffffffff",
+	} {
+		if got := RandomGUID(strings.NewReader(text)); got.String() != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func TestGUID(t *testing.T) {
 	g := MustGUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
 	if g.String() != "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" {

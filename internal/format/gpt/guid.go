@@ -3,6 +3,7 @@ package gpt
 import (
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -27,6 +28,17 @@ func MustGUID(s string) GUID {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
+	return g
+}
+
+// RandomGUID is a version 4 UUID (RFC 9562, section 5.4) of the bytes that a
+// reader gives, which must not end or fail, as crypto/rand.Reader never does.
+func RandomGUID(random io.Reader) (g GUID) {
+	if _, err := io.ReadFull(random, g[:]); err != nil {
+		panic("BUG: making a GUID: " + err.Error())
+	}
+	g[6] = g[6]&0x0f | 0x40
+	g[8] = g[8]&0x3f | 0x80
 	return g
 }
 

@@ -22,11 +22,11 @@ func (m *Machine) WriteTable(ctx context.Context, device string, t gpt.Table) er
 		t.Partitions = slices.Clone(t.Partitions)
 		for i := range t.Partitions {
 			if p := &t.Partitions[i]; p.GUID == (gpt.GUID{}) {
-				p.GUID = randomGUID()
+				p.GUID = gpt.RandomGUID(rand.Reader)
 			}
 		}
 		if t.DiskGUID == (gpt.GUID{}) {
-			t.DiskGUID = randomGUID()
+			t.DiskGUID = gpt.RandomGUID(rand.Reader)
 		}
 		return t.Write(f)
 	}, t)
@@ -186,12 +186,4 @@ func (m *Machine) check(node string, t gpt.Table) error {
 		return fmt.Errorf("the kernel shows %d partitions, the table has %d", len(parts), len(t.Partitions))
 	}
 	return nil
-}
-
-// randomGUID is a version 4 UUID.
-func randomGUID() (g gpt.GUID) {
-	_, _ = rand.Read(g[:]) // never fails
-	g[6] = g[6]&0x0f | 0x40
-	g[8] = g[8]&0x3f | 0x80
-	return g
 }
