@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"wellcar.dev/internal/image/unpacked"
 	"wellcar.dev/internal/lock"
 	"wellcar.dev/internal/qemu"
+	"wellcar.dev/internal/release"
 	"wellcar.dev/internal/sys/hermetic"
 )
 
@@ -64,15 +64,13 @@ func (w *workshop) cache(report progress) (archive.Cache, archive.FetchOptions, 
 	return archive.Cache{Dir: dir, Client: archive.Client{Mirror: mirror}}, o, nil
 }
 
-var versionForm = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
-
 func (w *workshop) recipe() (image.Recipe, error) {
 	r, err := image.LoadRecipe(os.DirFS(w.recipeDir))
 	if err != nil {
 		return r, fmt.Errorf("reading the recipe in %s: %w", w.recipeDir, err)
 	}
-	if w.version != "" && !versionForm.MatchString(w.version) {
-		return r, withCode(exitUsage, fmt.Errorf("--version %q: write three numbers, such as 1.2.3", w.version))
+	if w.version != "" && !release.ValidVersion(w.version) {
+		return r, withCode(exitUsage, fmt.Errorf("--version %q: write three numbers without leading zeros, such as 1.2.3", w.version))
 	}
 	r.Version = cmp.Or(w.version, r.Version)
 	return r, nil

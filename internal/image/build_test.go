@@ -324,6 +324,7 @@ func TestRecipeFaultsHaveLines(t *testing.T) {
 	}{
 		"unknown key":  {map[string]string{"recipe.yaml": "name: a\nversion: 1.2.3\nfoo: 1\n"}, []string{"recipe.yaml:3: key foo is not known here"}},
 		"repeated key": {map[string]string{"recipe.yaml": "name: a\nname: b\n"}, []string{"recipe.yaml:2:"}},
+		"zero":         {map[string]string{"recipe.yaml": "name: a\nversion: 1.02.3\n"}, []string{`recipe.yaml:2: version "1.02.3" is not MAJOR.MINOR.PATCH in numbers without leading zeros`}},
 		"values": {map[string]string{"recipe.yaml": "name: a\nversion: 1\npackages: [b,\n b]\nremove:\n- ok\n- \"[\"\ndrop: [b]\n"},
 			[]string{`recipe.yaml:2: version "1"`, "recipe.yaml:4: package b is listed twice", "recipe.yaml:7: reading the pattern", "recipe.yaml:3: package b is also listed under drop"}},
 		"users": {map[string]string{"users.yaml": "groups:\n- {name: root, gid: 0}\nusers:\n- {name: a, uid: 1, gid: 7}\n"}, []string{"users.yaml:4: user \"a\": no group of the list has its gid 7"}},

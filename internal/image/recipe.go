@@ -8,6 +8,7 @@ import (
 
 	"wellcar.dev/internal/image/glob"
 	"wellcar.dev/internal/image/users"
+	"wellcar.dev/internal/release"
 )
 
 // Recipe says what an image is made of. It is the content of the folder
@@ -106,15 +107,13 @@ func LoadRecipe(dir fs.FS) (Recipe, error) {
 	return r, nil
 }
 
-var versionForm = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+$`)
-
 func (r Recipe) check(at yamlFile) []error {
 	var faults []error
 	fault := func(key, format string, args ...any) {
 		faults = append(faults, at.errorf([]any{key}, format, args...))
 	}
-	if !versionForm.MatchString(r.Version) {
-		fault("version", "version %q is not MAJOR.MINOR.PATCH in numbers", r.Version)
+	if !release.ValidVersion(r.Version) {
+		fault("version", "version %q is not MAJOR.MINOR.PATCH in numbers without leading zeros", r.Version)
 	}
 	if r.Name == "" {
 		fault("name", "the name is missing")

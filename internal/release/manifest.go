@@ -118,6 +118,10 @@ var (
 	nameForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}$`)
 )
 
+// ValidVersion tells whether a text is MAJOR.MINOR.PATCH: three numbers of at
+// most nine digits, without leading zeros.
+func ValidVersion(v string) bool { return versionForm.MatchString(v) }
+
 // Sizes that no release exceeds, bytes.
 const (
 	maxSlot = 2 << 30
@@ -138,8 +142,8 @@ func (m Manifest) check() error {
 	fault(m.Product != Product, "the product is %q, not %q", m.Product, Product)
 	fault(!wordForm.MatchString(m.Board), "board %q is not a plain word", m.Board)
 	fault(!wordForm.MatchString(m.Channel), "channel %q is not a plain word", m.Channel)
-	fault(!versionForm.MatchString(m.Version), "version %q is not MAJOR.MINOR.PATCH", m.Version)
-	fault(!versionForm.MatchString(m.Minimum), "minimum %q is not MAJOR.MINOR.PATCH", m.Minimum)
+	fault(!ValidVersion(m.Version), "version %q is not MAJOR.MINOR.PATCH", m.Version)
+	fault(!ValidVersion(m.Minimum), "minimum %q is not MAJOR.MINOR.PATCH", m.Minimum)
 	if len(faults) == 0 {
 		fault(CompareVersions(m.Version, m.Minimum) < 0, "version %s is below its own minimum %s", m.Version, m.Minimum)
 	}
@@ -192,7 +196,7 @@ func (p Payload) check() error {
 			return fmt.Errorf("kind %s has no release that it starts from", p.Kind)
 		}
 	case Delta:
-		if !versionForm.MatchString(p.FromVersion) || !isDigest(p.FromRootHash) {
+		if !ValidVersion(p.FromVersion) || !isDigest(p.FromRootHash) {
 			return fmt.Errorf("a delta names the release that it starts from, not %q with root hash %q", p.FromVersion, p.FromRootHash)
 		}
 	default:

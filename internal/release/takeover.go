@@ -33,7 +33,7 @@ func ParseTakeover(data []byte) (Takeover, error) {
 	if err := json.Unmarshal(data, &t); err != nil {
 		return t, fmt.Errorf("reading %s: %w", TakeoverRecord, err)
 	}
-	if !versionForm.MatchString(t.Version) || !isDigest(t.RootHash) || !isDigest(t.UKIHash) || !isDigest(t.LoaderHash) ||
+	if !ValidVersion(t.Version) || !isDigest(t.RootHash) || !isDigest(t.UKIHash) || !isDigest(t.LoaderHash) ||
 		t.UsrSize <= 0 || t.UsrSize%block != 0 || t.TreeSize <= 0 || t.TreeSize%block != 0 || t.UKISize <= 0 || t.UKISize > maxUKI {
 		return t, fmt.Errorf("reading %s: a value is not possible", TakeoverRecord)
 	}
