@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wellcar.dev/internal/format/deb"
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/filelock"
 )
 
@@ -138,11 +139,8 @@ type unpacker struct {
 	owner map[string]string // which package brought a path that is no directory
 }
 
-// merged are the directories at the top that are links into usr.
-var merged = []string{"bin", "sbin", "lib", "lib64"}
-
 func (u *unpacker) mergeUsr() error {
-	for _, name := range merged {
+	for _, name := range layout.UsrLinks {
 		if err := u.root.MkdirAll("usr/"+name, 0o755); err != nil {
 			return err
 		}
@@ -198,7 +196,7 @@ func (u *unpacker) entry(deb string, h *tar.Header, content io.Reader) error {
 	if h.Typeflag == tar.TypeDir {
 		return u.root.MkdirAll(name, 0o755)
 	}
-	if slices.Contains(merged, strings.TrimPrefix(name, "usr/")) {
+	if slices.Contains(layout.UsrLinks, strings.TrimPrefix(name, "usr/")) {
 		return nil // base-files brings the same links
 	}
 	if err := u.claim(name, deb); err != nil {
@@ -265,10 +263,8 @@ func inTree(name string) (string, error) {
 		return ".", nil
 	}
 	top, _, _ := strings.Cut(name, "/")
-	for _, m := range merged {
-		if top == m {
-			return "usr/" + name, nil
-		}
+	if slices.Contains(layout.UsrLinks, top) {
+		return "usr/" + name, nil
 	}
 	return name, nil
 }

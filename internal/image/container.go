@@ -8,6 +8,7 @@ import (
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/glob"
 	"wellcar.dev/internal/image/unpacked"
+	"wellcar.dev/internal/layout"
 )
 
 // ContainerTree joins the packages of the lock's group "container-NAME" into
@@ -77,7 +78,7 @@ func wholeTree(pkgs []*unpacked.Package, patterns []string) (*fstree.Tree, error
 			}
 		}
 	}
-	for _, dir := range []string{"bin", "lib", "lib64", "sbin"} {
+	for _, dir := range layout.UsrLinks {
 		if m.tree.Get(dir) == nil && m.tree.Get("usr/"+dir) != nil {
 			faults = append(faults, m.put(fstree.Node{Path: dir, Kind: fstree.Symlink, Mode: 0o777, Target: "usr/" + dir, Origin: "build"}))
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"wellcar.dev/internal/image/glob"
 	"wellcar.dev/internal/image/unpacked"
 	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 // merged is the tree of all packages before overlay and finishers, with what
@@ -79,16 +81,16 @@ func (m *merged) place(n fstree.Node, remove glob.List, isKernel bool) error {
 	if n.Kind == fstree.Symlink && !strings.Contains(n.Path, "/") {
 		return nil // base-files brings the links of a merged /usr
 	}
-	switch first, _, _ := strings.Cut(n.Path, "/"); first {
-	case "usr", "etc", "bin", "sbin", "lib", "lib64":
+	switch first, _, _ := strings.Cut(n.Path, "/"); {
+	case first == "usr", first == "etc", slices.Contains(layout.UsrLinks, first):
 		n.Path = view.InTree(n.Path)
 		if n.LinkTo != "" {
 			n.LinkTo = view.InTree(n.LinkTo)
 		}
 		return m.put(n)
-	case "var":
+	case first == "var":
 		m.state = append(m.state, n)
-	case ".":
+	case first == ".":
 	default:
 		if n.Kind != fstree.Dir {
 			m.dropped = append(m.dropped, fmt.Sprintf("%s (%s)", n.Path, n.Origin))

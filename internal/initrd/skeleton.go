@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"wellcar.dev/internal/layout"
 )
 
 // topLevel are the directories that a root file system has before the system
@@ -20,9 +22,6 @@ var topLevel = []struct {
 	{"oem", 0o755}, {"opt", 0o755}, {"proc", 0o555}, {"root", 0o700}, {"run", 0o755}, {"srv", 0o755},
 	{"sys", 0o555}, {"tmp", fs.ModeSticky | 0o777}, {"usr", 0o755}, {"var", 0o755},
 }
-
-// usrLinks are the names that lead into /usr.
-var usrLinks = []string{"bin", "lib", "lib64", "sbin"}
 
 // makeSkeleton creates what is missing at the top of a root file system.
 // What exists stays as it is.
@@ -40,7 +39,7 @@ func makeSkeleton(root string) error {
 			return fmt.Errorf("making the root directories: %w", err)
 		}
 	}
-	for _, name := range usrLinks {
+	for _, name := range layout.UsrLinks {
 		err := os.Symlink("usr/"+name, filepath.Join(root, name))
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("making the root directories: %w", err)

@@ -129,6 +129,10 @@ const (
 	KernelCmdline = "share/wellcar/cmdline"                  // below /usr: the words of the image, but for the root hash
 )
 
+// UsrLinks are the names at the root that are links into /usr, "bin" into
+// "usr/bin" (file-hierarchy(7)).
+var UsrLinks = []string{"bin", "lib", "lib64", "sbin"}
+
 // VerityUUID is the UUID in the verity superblock of a /usr image with the
 // given root hash. The initrd, which knows only the root hash, recognises the
 // right slot by it.

@@ -295,7 +295,8 @@ func cleanPath(name string) (string, error) {
 }
 
 // mergeUsr moves what a package puts in one of the old top directories below
-// usr. Such a directory itself moves too; a symlink in its place stays.
+// usr. Such a directory itself moves too; a symlink in its place stays. The
+// names are those of layout.UsrLinks, which is not for formats to import.
 func mergeUsr(name string, typeflag byte) string {
 	top, _, below := strings.Cut(name, "/")
 	switch top {

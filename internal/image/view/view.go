@@ -6,9 +6,11 @@ package view
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/layout"
 )
 
 // Etc is where the image keeps the defaults of /etc.
@@ -41,7 +43,7 @@ func InTree(name string) string {
 	name = fstree.Clean(name)
 	first, rest, below := strings.Cut(name, "/")
 	switch {
-	case merged[first]:
+	case slices.Contains(layout.UsrLinks, first):
 		return "usr/" + name
 	case first == "etc" && !below:
 		return Etc
@@ -50,9 +52,6 @@ func InTree(name string) string {
 	}
 	return name
 }
-
-// merged are the folders at the root that are links into /usr.
-var merged = map[string]bool{"bin": true, "lib": true, "lib64": true, "sbin": true}
 
 // OnMachine turns a path of the tree into one of the running machine,
 // without the leading slash.
@@ -90,7 +89,7 @@ func (v View) walk(parts []string, budget int) (*fstree.Node, Outcome) {
 		if parts[i] == "." {
 			continue
 		}
-		if at = strings.TrimPrefix(at+"/"+parts[i], "/"); merged[at] {
+		if at = strings.TrimPrefix(at+"/"+parts[i], "/"); slices.Contains(layout.UsrLinks, at) {
 			at = "usr/" + at
 		}
 		if runtime[at] || made[at] {

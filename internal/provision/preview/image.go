@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+
+	"wellcar.dev/internal/layout"
 )
 
 // Kind is what an entry of an image is.
@@ -32,11 +35,8 @@ type Entry struct {
 // it has for /etc. Nil is an image that nothing is known of.
 type Image struct{ entries map[string]Entry }
 
-// Where an image keeps the defaults of /etc, and the folders of the root that
-// are links into /usr.
+// etcDefaults is where an image keeps the defaults of /etc.
 const etcDefaults = "/usr/share/flatcar/etc"
-
-var merged = []string{"/bin/", "/sbin/", "/lib/", "/lib64/"}
 
 // ReadImage reads the list that a build writes beside the image,
 // contents.txt: type, mode, owner, size, hash and path below /usr, then the
@@ -71,10 +71,8 @@ func place(name string) string {
 	if rest, ok := strings.CutPrefix(name, "/etc/"); ok {
 		return etcDefaults + "/" + rest
 	}
-	for _, dir := range merged {
-		if strings.HasPrefix(name, dir) {
-			return "/usr" + name
-		}
+	if top, _, below := strings.Cut(name[1:], "/"); below && slices.Contains(layout.UsrLinks, top) {
+		return "/usr" + name
 	}
 	return name
 }
