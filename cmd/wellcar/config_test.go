@@ -23,6 +23,7 @@ func TestConfigAndPlan(t *testing.T) {
 	old := write("old.ign", `{"ignition":{"version":"2.1.0"},"storage":{"files":[{"filesystem":"root","path":"/a","mode":420}]}}`)
 	clc := write("c.yaml", "update:\n  group: stable\n")
 	cloud := write("cloud.yml", "#cloud-config\nhostname: one\ncoreos:\n  units:\n    - name: a.service\n      command: start\n")
+	warnCloud := write("warn.yml", "#cloud-config\nx: 1\n")
 	badCloud := write("bad.yml", "#cloud-config\nhostname: [one]\n")
 	for _, c := range []struct {
 		args      []string
@@ -39,6 +40,8 @@ func TestConfigAndPlan(t *testing.T) {
 		{[]string{"config", "--platform", "moon", clc}, exitUsage, "", "--platform moon: there is no such platform; known are akamai, "},
 		{[]string{"config", "--platform", "akamai", clc}, exitFailed, "", `platform "akamai" is not one`},
 		{[]string{"config", cloud}, exitOK, "", "nothing wrong was found"},
+		{[]string{"config", warnCloud}, exitOK, "", "warn.yml:2:1: warning: there is no key x here"},
+		{[]string{"config", "--strict", warnCloud}, exitFailed, "", "warn.yml:2:1: there is no key x here"},
 		{[]string{"config", badCloud}, exitFailed, "", "bad.yml:2:11: hostname is not"},
 		{[]string{"config", filepath.Join(dir, "none")}, exitUsage, "", "none: no such file"},
 		{[]string{"config"}, exitUsage, "", "0 arguments are not what config takes; write wellcar config CONFIG"},

@@ -120,14 +120,13 @@ func clcPlatform(id string) string {
 func cloudProblems(found cloudinit.Report, strict bool) provision.Report {
 	var out provision.Report
 	for _, p := range found {
-		q := provision.Problem{
+		out = append(out, provision.Problem{
 			Severity: provision.Severity(p.Severity), Message: p.Message, Remedy: p.Remedy,
 			Position: provision.Position{File: p.File, Line: p.Line, Column: p.Column},
-		}
-		if strict && q.Severity == provision.Warning {
-			q.Severity = provision.Error
-		}
-		out = append(out, q)
+		})
+	}
+	if strict {
+		out = out.Strict()
 	}
 	return out.Sorted()
 }

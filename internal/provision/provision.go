@@ -21,6 +21,7 @@ package provision
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -150,25 +151,18 @@ func (r Report) sorted() Report {
 }
 
 // Softened returns the report with errors made warnings.
-func (r Report) Softened() Report {
-	out := make(Report, len(r))
-	for i, p := range r {
-		if p.Severity == Error {
-			p.Severity = Warning
-		}
-		out[i] = p
-	}
-	return out
-}
+func (r Report) Softened() Report { return r.with(Error, Warning) }
 
 // Strict returns the report with warnings made errors.
-func (r Report) Strict() Report {
-	out := make(Report, len(r))
-	for i, p := range r {
-		if p.Severity == Warning {
-			p.Severity = Error
+func (r Report) Strict() Report { return r.with(Warning, Error) }
+
+// with is the report with one severity replaced by another.
+func (r Report) with(old, severity Severity) Report {
+	out := slices.Clone(r)
+	for i := range out {
+		if out[i].Severity == old {
+			out[i].Severity = severity
 		}
-		out[i] = p
 	}
 	return out
 }
