@@ -288,6 +288,24 @@ func TestHostPages(t *testing.T) {
 	}
 }
 
+// TestSecondTry names a page that fails at first.
+func TestSecondTry(t *testing.T) {
+	dir := t.TempDir()
+	flaky, made := filepath.Join(dir, "flaky.md"), filepath.Join(dir, "made")
+	if err := os.WriteFile(flaky, []byte("```host\n$ mkdir "+made+" 2>/dev/null && exit 3; true\n```\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := joins{tools: func(context.Context, progress) (qemu.Tools, error) { return nil, nil }}
+	code, out, errs := try(t.Context(), j, "", "test", "--again", "--image", "x", flaky)
+	if want := "\npassed on the second try: " + flaky + "\n1 passed, 0 failed, 0 skipped; 1 of them on the second try\n"; code != exitOK || !strings.HasSuffix(out, want) {
+		t.Errorf("status %d:\n%s%s", code, out, errs)
+	}
+	_, out, _ = try(t.Context(), j, "", "test", "--again", "--image", "x", flaky)
+	if !strings.HasSuffix(out, "\n1 passed, 0 failed, 0 skipped\n") || strings.Contains(out, "second") {
+		t.Errorf("the second run:\n%s", out)
+	}
+}
+
 func vmJoins(t *testing.T) (joins, string) {
 	t.Helper()
 	image := os.Getenv("WELLCAR_TEST_IMAGE")

@@ -94,14 +94,33 @@ func testPages(ctx context.Context, a *app, o *testOptions, args []string) error
 	if o.again {
 		results = r.Again(ctx, pages, results)
 	}
-	passed, failed, skipped := page.Count(results)
-	a.show.result("total", map[string]any{"passed": passed, "failed": failed, "skipped": skipped},
-		fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped))
-	if failed > 0 {
+	if a.show.total(results) > 0 {
 		return exitError{code: exitDiffers}
 	}
 	return ctx.Err()
 }
+
+// total counts pages, after it has named those that failed once, and returns
+// how many failed.
+func (p *printer) total(results []page.Result) int {
+	again := 0
+	for _, r := range results {
+		if r.Second && r.Status == page.Passed {
+			again++
+			p.result("second_try", map[string]any{"page": r.File}, secondTry+r.File)
+		}
+	}
+	passed, failed, skipped := page.Count(results)
+	text := fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped)
+	if again > 0 {
+		text += fmt.Sprintf("; %d of them on the second try", again)
+	}
+	p.result("total", map[string]any{"passed": passed, "failed": failed, "skipped": skipped, "second_try": again}, text)
+	return failed
+}
+
+// secondTry begins the line of a page that failed once; test/all reads it.
+const secondTry = "passed on the second try: "
 
 func anyRuns(pages []page.Page) bool {
 	for _, p := range pages {

@@ -49,7 +49,8 @@ type Result struct {
 	Status Status        `json:"status"`
 	Line   int           `json:"line,omitempty"` // where it failed
 	Reason string        `json:"reason,omitempty"`
-	Took   time.Duration `json:"took_ns"` // without the boot
+	Took   time.Duration `json:"took_ns"`              // without the boot
+	Second bool          `json:"second_try,omitempty"` // it failed before: see Again
 }
 
 // Runner runs pages. Start boots a machine; its error fails the pages.
@@ -117,6 +118,7 @@ func (r Runner) Again(ctx context.Context, pages []Page, results []Result) []Res
 	}
 	results = slices.Clone(results)
 	for k, res := range r.Run(ctx, failed) {
+		res.Second = true
 		results[places[k]] = res
 	}
 	return results

@@ -235,11 +235,11 @@ func TestAgain(t *testing.T) {
 		mustParse(t, "c.md", console("$ false\nyes")),
 		mustParse(t, "d.md", console("$ d\nd")),
 	}
-	var got []Status
+	var got []string
 	for _, res := range r.Again(t.Context(), pages, r.Run(t.Context(), pages)) {
-		got = append(got, res.Status)
+		got = append(got, fmt.Sprint(res.Status, res.Second))
 	}
-	if diff := cmp.Diff([]Status{Skipped, Passed, Failed, Passed}, got); diff != "" {
+	if diff := cmp.Diff([]string{fmt.Sprint(Skipped, false), fmt.Sprint(Passed, true), fmt.Sprint(Failed, true), fmt.Sprint(Passed, false)}, got); diff != "" {
 		t.Error(diff)
 	}
 	if n := len(m.log); n != 5 {

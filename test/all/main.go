@@ -29,14 +29,25 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	total := runAll(ctx)
-	fmt.Println(total)
+	total.print(os.Stdout)
 	if total.failed > 0 {
 		os.Exit(1)
 	}
 }
 
 // tally counts results; its String is the line that CI reads.
-type tally struct{ passed, failed, skipped int }
+type tally struct {
+	passed, failed, skipped int
+	again                   []string // those of passed that failed once
+}
+
+// print writes the line that CI reads, below the names of what failed once.
+func (t tally) print(w io.Writer) {
+	if len(t.again) > 0 {
+		fmt.Fprintf(w, "%d passed on the second try: %s\n", len(t.again), strings.Join(t.again, ", "))
+	}
+	fmt.Fprintln(w, t)
+}
 
 func (t tally) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", t.passed, t.failed, t.skipped)
@@ -46,6 +57,7 @@ func (t *tally) add(o tally) {
 	t.passed += o.passed
 	t.failed += o.failed
 	t.skipped += o.skipped
+	t.again = append(t.again, o.again...)
 }
 
 // step is one part of the whole run.
@@ -171,28 +183,30 @@ func plainTests(ctx context.Context) (tally, error) {
 	return goTests(ctx, append([]string{"-skip", machineName}, packages...))
 }
 
-// pages runs docs/ in virtual machines and takes the count from the last line.
+// pages runs docs/ in virtual machines. What fails there runs a second time.
 func pages(ctx context.Context) (tally, error) {
-	var last lastLine
+	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "bin/wellcar", "test", "--again", "docs")
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &last), os.Stderr
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &out), os.Stderr
 	runErr := cmd.Run()
-	var t tally
-	if _, err := fmt.Sscanf(last.text(), "%d passed, %d failed, %d skipped", &t.passed, &t.failed, &t.skipped); err != nil {
-		return t, errors.Join(runErr, fmt.Errorf("reading the count of the pages from %q: %w", last.text(), err))
-	}
-	return t, runErr
+	t, err := countPages(out.String())
+	return t, errors.Join(runErr, err)
 }
 
-// lastLine keeps the last non-empty line written to it.
-type lastLine struct{ buf []byte }
+// secondTry begins the line of wellcar test for a page that failed once.
+const secondTry = "passed on the second try: "
 
-func (l *lastLine) Write(p []byte) (int, error) {
-	l.buf = append(l.buf, p...)
-	if i := bytes.LastIndexByte(bytes.TrimRight(l.buf, "\n"), '\n'); i >= 0 {
-		l.buf = append([]byte(nil), l.buf[i+1:]...)
+// countPages reads what wellcar test printed: the last line has the count.
+func countPages(text string) (t tally, err error) {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, line := range lines {
+		if name, ok := strings.CutPrefix(line, secondTry); ok {
+			t.again = append(t.again, name)
+		}
 	}
-	return len(p), nil
+	last := lines[len(lines)-1]
+	if _, err := fmt.Sscanf(last, "%d passed, %d failed, %d skipped", &t.passed, &t.failed, &t.skipped); err != nil {
+		return t, fmt.Errorf("reading the count of the pages from %q: %w", last, err)
+	}
+	return t, nil
 }
-
-func (l *lastLine) text() string { return strings.TrimSpace(string(l.buf)) }
