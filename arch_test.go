@@ -34,7 +34,7 @@ var engines = []string{"internal/archive", "internal/image", "internal/initrd", 
 
 // What format packages must not reach, and why.
 var impure = map[string]string{
-	"os/exec": "format packages are pure bytes", "net": "format packages are pure bytes",
+	"os": "format packages are pure bytes", "os/exec": "format packages are pure bytes", "net": "format packages are pure bytes",
 	"golang.org/x/sys/unix": "format packages are pure bytes", "log": "format packages are pure bytes",
 	"syscall": "format packages are pure bytes",
 }

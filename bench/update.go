@@ -44,7 +44,7 @@ func parseUpdate(args []string) (updateOptions, error) {
 	f.StringVar(&o.old, "old", "", "folder of the older build, instead of -old-lock")
 	f.StringVar(&o.next, "new", "", "folder of the newer build, with -old")
 	f.BoolVar(&o.full, "full", true, "make the full payload and its index too")
-	f.BoolVar(&o.peers, "peers", true, "measure zstd, xdelta3 and casync too")
+	f.BoolVar(&o.peers, "peers", true, "measure zstd, xdelta3 and casync too, and count for RAUC")
 	f.StringVar(&o.cache, "cache", os.Getenv("WELLCAR_CACHE"), "cache folder (default: the user's)")
 	f.StringVar(&o.archive, "archive", os.Getenv("WELLCAR_ARCHIVE"), "address of the Debian archive (default: the host's)")
 	if err := f.Parse(args); err != nil {
@@ -83,7 +83,7 @@ func benchUpdate(ctx context.Context, args []string) error {
 	}
 	rows := p.own(ctx, o.full)
 	if o.peers {
-		rows = append(rows, p.others(ctx, o)...)
+		rows = append(append(rows, p.others(ctx, o)...), p.rauc())
 	}
 	fmt.Printf("/usr %.1f MB, kernel image %.1f MB\n\n", float64(p.usrSize)/1e6, float64(p.ukiSize)/1e6)
 	return printUpdate(rows)
@@ -100,6 +100,10 @@ func printUpdate(rows []updateRow) error {
 		size := "-"
 		if r.bytes > 0 {
 			size = fmt.Sprintf("%.3f", float64(r.bytes)/1e6)
+		}
+		if r.cost == (usage{}) { // counted, not run
+			fmt.Fprintf(t, "%s\t%s\t-\t-\n", r.what, size)
+			continue
 		}
 		fmt.Fprintf(t, "%s\t%s\t%.1f s\t%.0f MB\n", r.what, size, r.cost.cpu.Seconds(), float64(r.cost.memory)/1e6)
 	}
