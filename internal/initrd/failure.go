@@ -108,12 +108,18 @@ func (b *boot) failureReport(sentence string) report.Report {
 		r = left
 	}
 	r.Boot = b.fileText("/proc/sys/kernel/random/boot_id")
+	r.System = b.version()
+	return r
+}
+
+// version is that of /usr; "" if that is not open yet.
+func (b *boot) version() (version string) {
 	for line := range strings.Lines(b.fileText(usrDir + "/lib/os-release")) {
-		if version, ok := strings.CutPrefix(line, "VERSION_ID="); ok {
-			r.System = strings.Trim(strings.TrimSpace(version), `"`)
+		if value, ok := strings.CutPrefix(line, "VERSION_ID="); ok {
+			version = strings.Trim(strings.TrimSpace(value), `"`)
 		}
 	}
-	return r
+	return version
 }
 
 // provisionReport is what the provisioning of this boot left.

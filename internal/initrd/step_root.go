@@ -73,6 +73,7 @@ func (b *boot) lookAtESP() (flag bool, err error) {
 		}
 		flag = flag || err == nil
 	}
+	b.noteTrial(files)
 	if addOn, err := files.ReadFile(layout.KernelAddOn); err == nil {
 		b.addedWords = bootargs.Line(addOn)
 	} // one that cannot be read is made anew

@@ -101,6 +101,18 @@ const (
 	GrubEnvSize   = 4096 // bytes of each
 )
 
+// TakeoverState is on the EFI system partition while the system that ran before
+// ours came can still be started (package update/takeover).
+const TakeoverState = "EFI/wellcar/takeover.json"
+
+// Files of a boot, below the root. The first is there if the version that runs
+// is on trial and restarts lead back from it, the second once its trial has
+// begun. The units wellcar-trial in the image read both.
+const (
+	OnTrial = "run/wellcar/trial"
+	Judging = "run/wellcar/judging"
+)
+
 // GrubDir is where /usr keeps what GRUB is installed from, GrubFiles.
 const GrubDir = "usr/lib/wellcar/grub"
 

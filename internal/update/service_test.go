@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/release"
 )
 
@@ -45,8 +46,17 @@ func TestLife(t *testing.T) {
 
 	b.start("boot-3", one, two, three)
 	s, states = b.service()
-	s.Prove = func(context.Context) error { return errors.New("the application is gone") }
+	begun := ""
+	s.Prove = func(context.Context) error {
+		if _, err := os.Stat(filepath.Join(b.root, layout.Judging)); err == nil {
+			begun = "yes"
+		}
+		return errors.New("the application is gone")
+	}
 	b.until(s, states, "REBOOT")
+	if begun == "" {
+		t.Error("wellcar-trial.timer has no word that the trial began")
+	}
 	if b.kernels() != "1.1.0 1.2.0+0-1" {
 		t.Errorf("kernels %s", b.kernels())
 	}

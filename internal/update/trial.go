@@ -6,9 +6,12 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/slot"
 )
 
@@ -95,6 +98,7 @@ func (s *Service) judge(ctx context.Context) (stays bool) {
 		return true
 	}
 	s.Logf("%s is on trial", k.Version)
+	s.logError(s.begin())
 	if s.Prove != nil {
 		err = s.Prove(ctx)
 	}
@@ -106,6 +110,20 @@ func (s *Service) judge(ctx context.Context) (stays bool) {
 		return s.giveUp(k, err)
 	}
 	return true
+}
+
+// begin says that the trial has begun, to the timer that ends a boot that does
+// not come this far (wellcar-trial.timer).
+func (s *Service) begin() error {
+	name := filepath.Join(s.Root, layout.Judging)
+	err := os.MkdirAll(filepath.Dir(name), 0o755)
+	if err == nil {
+		err = os.WriteFile(name, nil, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("noting that the trial has begun: %w", err)
+	}
+	return nil
 }
 
 func (s *Service) keepRunning(k slot.Kernel) {

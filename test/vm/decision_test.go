@@ -19,6 +19,13 @@ hang) sleep infinity ;;
 slow) sleep 20 ;;
 esac
 `),
+	file("/opt/bin/early", 0o755, `#!/bin/sh
+grep -q '^VERSION=0.2.0$' /etc/os-release && grep -q early /etc/fate && sleep infinity
+exit 0
+`),
+	file("/etc/systemd/system/early.service", 0o644, "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Service]\nType=oneshot\nTimeoutStartSec=infinity\nExecStart=/opt/bin/early\n"),
+	file("/etc/systemd/system/sysinit.target.d/early.conf", 0o644, "[Unit]\nWants=early.service\n"),
+	file("/etc/systemd/system/wellcar-trial.timer.d/soon.conf", 0o644, "[Timer]\nOnActiveSec=\nOnActiveSec=1min\nOnUnitInactiveSec=1min\n"),
 	file("/etc/systemd/system/fate.service", 0o644, "[Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutStartSec=infinity\nExecStart=/opt/bin/fate\n"),
 	file("/etc/systemd/system/multi-user.target.d/fate.conf", 0o644, "[Unit]\nWants=fate.service\nAfter=fate.service\n"),
 	file("/etc/wellcar/health.d/fate.yaml", 0o644, "deadline: 1m\nchecks:\n  - name: the service\n    units: [fate.service]\n"),
@@ -27,7 +34,7 @@ esac
 
 // TestDecisions updates one machine again and again to a release that meets
 // another fate each time: a power cut while it is written, a kernel that
-// panics, a unit that hangs, and at last one that is only slow. After each the
+// panics, a boot that hangs before the trial, a unit that hangs, and at last one that is only slow. After each the
 // right version runs, for the right reason, and ROOT has lost nothing.
 func TestDecisions(t *testing.T) {
 	t.Parallel()
@@ -51,10 +58,14 @@ func TestDecisions(t *testing.T) {
 	})
 	u.serve(p.publish(second, first)) // the rest is about what is decided, not about what is loaded
 	for _, c := range []struct{ fate, sentence string }{
+		{"early", `The update to 0.2.0 was undone: it did not start, or did not come far enough to be judged.*`},
 		{"panic", `The update to 0.2.0 was undone: it did not start, or did not come far enough to be judged.*`},
 		{"hang", `The update to 0.2.0 was undone: the service \(/etc/wellcar/health.d/fate.yaml:3\) did not hold within 1m0s.*`},
 	} {
 		r.overSSH(client, meets(c.fate))
+		if c.fate == "early" {
+			r.overSSH(client, []check{{"one start will do", "sudo cgpt add -i 4 -T 1 /dev/vda", "", 0}})
+		}
 		client = r.reboot(vm, client, first.version)
 		r.overSSH(client, []check{
 			nothingLost,

@@ -152,6 +152,22 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	v, err := Open(disk(t, 64*mib, options, tree(t, esp())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, err := v.Names("efi/BOOT"); err != nil || len(names) != 1 || !strings.EqualFold(names[0], "bootx64.efi") {
+		t.Errorf("%q, %v", names, err)
+	}
+	if _, err := v.Names("EFI/none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, err := v.Names("flatcar/first_boot"); err == nil {
+		t.Error("a file was listed")
+	}
+}
+
 func TestSameBytesAndSparse(t *testing.T) {
 	var images [2][]byte
 	for i := range images {

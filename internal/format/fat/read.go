@@ -118,6 +118,27 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	return data, nil
 }
 
+// Names lists a directory. A missing one is fs.ErrNotExist.
+func (f *FS) Names(dir string) (names []string, err error) {
+	e, err := f.find(fstree.Clean(dir))
+	if err == nil && e.attr&attrDir == 0 {
+		err = errors.New("it is no directory")
+	}
+	var entries []entry
+	if err == nil {
+		entries, err = f.list(e)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing %s of a FAT file system: %w", dir, err)
+	}
+	for _, e := range entries {
+		if e.attr&attrLabel == 0 && e.name != "." && e.name != ".." {
+			names = append(names, e.name)
+		}
+	}
+	return names, nil
+}
+
 func (f *FS) find(name string) (entry, error) {
 	at := f.root()
 	if name == "." {

@@ -32,12 +32,14 @@
 // Limits: UEFI without Secure Boot, or BIOS; amd64. Nothing on ROOT is changed.
 package takeover
 
+import "wellcar.dev/internal/layout"
+
 // Places on the EFI system partition, below its root.
 const (
 	dir       = "EFI/wellcar"
 	ourLoader = dir + "/systemd-bootx64.efi"
 	before    = dir + "/before" // the old loader, set aside
-	stateFile = dir + "/takeover.json"
+	stateFile = layout.TakeoverState
 	bootDir   = "EFI/boot" // FAT does not tell cases apart
 	bootFile  = "bootx64.efi"
 	entryFile = "loader/entries/" + OldEntry
