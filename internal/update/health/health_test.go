@@ -177,11 +177,12 @@ func TestProbeNetwork(t *testing.T) {
 
 func TestProbePrograms(t *testing.T) {
 	answers := map[string]string{
-		"systemctl show --property=Id,ActiveState,Result,Type -- a.service":         "Id=a.service\nActiveState=active\n",
-		"systemctl show --property=Id,ActiveState,Result,Type -- b.service":         "Id=b.service\nActiveState=failed\nType=oneshot\nResult=exit-code\n",
-		"systemctl show --property=Id,ActiveState,Result,Type -- c.service":         "Id=c.service\nActiveState=inactive\nType=oneshot\nResult=success\n",
-		"systemctl show --property=Id,ActiveState,Result,Type -- multi-user.target": "Id=multi-user.target\nActiveState=active\n",
-		"systemctl show --property=Id,FragmentPath --state=failed *":                "Id=web.service\nFragmentPath=/etc/systemd/system/web.service\n\nId=sshd.socket\nFragmentPath=/usr/lib/systemd/system/sshd.socket\n",
+		"systemctl show --property=Id,ActiveState,Result,Type,ExecMainExitTimestampMonotonic -- a.service":         "Id=a.service\nActiveState=active\n",
+		"systemctl show --property=Id,ActiveState,Result,Type,ExecMainExitTimestampMonotonic -- b.service":         "Id=b.service\nActiveState=failed\nType=oneshot\nResult=exit-code\n",
+		"systemctl show --property=Id,ActiveState,Result,Type,ExecMainExitTimestampMonotonic -- c.service":         "Id=c.service\nActiveState=inactive\nType=oneshot\nResult=success\nExecMainExitTimestampMonotonic=17\n",
+		"systemctl show --property=Id,ActiveState,Result,Type,ExecMainExitTimestampMonotonic -- d.service":         "Id=d.service\nActiveState=inactive\nType=oneshot\nResult=success\nExecMainExitTimestampMonotonic=0\n",
+		"systemctl show --property=Id,ActiveState,Result,Type,ExecMainExitTimestampMonotonic -- multi-user.target": "Id=multi-user.target\nActiveState=active\n",
+		"systemctl show --property=Id,FragmentPath --state=failed *":                                               "Id=web.service\nFragmentPath=/etc/systemd/system/web.service\n\nId=sshd.socket\nFragmentPath=/usr/lib/systemd/system/sshd.socket\n",
 		"docker inspect":  "running healthy\n",
 		"/opt/ready fast": "",
 	}
@@ -201,6 +202,7 @@ func TestProbePrograms(t *testing.T) {
 		{Check{Units: []string{"a.service"}}, ""},
 		{Check{Units: []string{"b.service"}}, "unit b.service is failed"},
 		{Check{Units: []string{"c.service"}}, ""},
+		{Check{Units: []string{"d.service"}}, "unit d.service has not run"},
 		{Check{Command: []string{"/opt/ready", "fast"}}, ""},
 		{Check{Command: []string{"/opt/other"}}, "no such program"},
 		{Check{Container: "web"}, ""},

@@ -35,16 +35,24 @@ func Probe(run command.Runner) Prober {
 	}
 }
 
-// units asks systemd; a oneshot that has ended well counts as active.
+// units asks systemd; a oneshot that has run and ended well counts as active.
+// One that has not run yet, or was skipped by a condition, has the same state
+// and result, but no time of an end.
 func units(ctx context.Context, run command.Runner, names []string) error {
-	r, err := run(ctx, command.Cmd{Path: "systemctl", Args: append([]string{"show", "--property=Id,ActiveState,Result,Type", "--"}, names...)})
+	r, err := run(ctx, command.Cmd{Path: "systemctl", Args: append([]string{"show", "--property=Id,ActiveState,Result,Type,ExecMainExitTimestampMonotonic", "--"}, names...)})
 	if err != nil {
 		return err
 	}
 	for _, u := range properties(string(r.Stdout)) {
 		state := u["ActiveState"]
-		ended := u["Type"] == "oneshot" && state == "inactive" && u["Result"] == "success"
-		if state != "active" && !ended {
+		oneshot := u["Type"] == "oneshot" && state == "inactive" && u["Result"] == "success"
+		end := u["ExecMainExitTimestampMonotonic"]
+		ran := end != "" && end != "0"
+		switch {
+		case state == "active", oneshot && ran:
+		case oneshot:
+			return fmt.Errorf("unit %s has not run", u["Id"])
+		default:
 			return fmt.Errorf("unit %s is %s", u["Id"], state)
 		}
 	}
