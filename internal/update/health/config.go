@@ -47,6 +47,8 @@ type Check struct {
 
 	deadline time.Duration
 	origin   string // FILE:LINE
+	base     bool   // the check where none is declared
+	late     bool   // its deadline has passed
 }
 
 // HTTP is a request and what is wanted of the answer.

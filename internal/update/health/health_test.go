@@ -215,6 +215,53 @@ func TestProbePrograms(t *testing.T) {
 	}
 }
 
+// TestBaseWaits: by the deadline, units of the owner that are at work do not
+// count against a version, and those of the image do.
+func TestBaseWaits(t *testing.T) {
+	for name, c := range map[string]struct{ jobs, failed, want string }{
+		"the owner's":  {"12 multi-user.target start waiting\n13 fill.service start running\n14 docker.service start waiting\n", "", ""},
+		"the image's":  {"12 multi-user.target start waiting\n13 fill.service start running\n14 docker.service start running\n", "", "at work: docker.service"},
+		"no job":       {"", "", "unit multi-user.target is inactive"},
+		"a failed one": {"13 fill.service start running\n", "Id=sshd.socket\nFragmentPath=/usr/lib/systemd/system/sshd.socket\n", "failed units: sshd.socket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := func(_ context.Context, cmd command.Cmd) (command.Result, error) {
+				line := strings.Join(cmd.Args, " ")
+				out := ""
+				switch {
+				case strings.HasPrefix(line, "list-jobs"):
+					out = c.jobs
+				case strings.Contains(line, "--state=failed"):
+					out = c.failed
+				case strings.Contains(line, "multi-user.target"):
+					out = "Id=multi-user.target\nActiveState=inactive\n"
+				default:
+					if strings.Contains(line, "docker.service") {
+						out = "Id=docker.service\nFragmentPath=/usr/lib/systemd/system/docker.service\n\n"
+					}
+					out += "Id=fill.service\nFragmentPath=/etc/systemd/system/fill.service\n"
+				}
+				return command.Result{Stdout: []byte(out)}, nil
+			}
+			deadline := make(chan time.Time, 1)
+			tries := 0
+			probe := func(ctx context.Context, check Check) error {
+				if tries++; tries == 3 {
+					deadline <- time.Time{}
+				}
+				if !check.late && tries < 3 && Probe(run)(ctx, check) == nil {
+					t.Error("it holds before the deadline")
+				}
+				return Probe(run)(ctx, check)
+			}
+			err := Gate{Probe: probe, After: clock(deadline), Logf: t.Logf}.Prove(t.Context(), Default())
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
 // FuzzParse holds that a check that is taken has a place and a limit, and that errors
 // have a place.
 func FuzzParse(f *testing.F) {

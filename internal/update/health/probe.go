@@ -4,14 +4,12 @@ package health
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"regexp"
 	"strings"
-	"time"
 
 	"wellcar.dev/internal/sys/command"
 )
@@ -31,7 +29,7 @@ func Probe(run command.Runner) Prober {
 		case c.Container != "":
 			return container(ctx, run, c.Container)
 		}
-		return base(ctx, run)
+		return base(ctx, run, c.late)
 	}
 }
 
@@ -129,34 +127,4 @@ func container(ctx context.Context, run command.Runner, name string) error {
 		return fmt.Errorf("container %s is %s", name, state)
 	}
 	return nil
-}
-
-// shipped is where the units of the image are.
-const shipped = "/usr/lib/systemd/"
-
-// base is the default: the boot has come to its end and no unit of the image
-// has failed.
-func base(ctx context.Context, run command.Runner) error {
-	if err := units(ctx, run, []string{"multi-user.target"}); err != nil {
-		return err
-	}
-	r, err := run(ctx, command.Cmd{Path: "systemctl", Args: []string{"show", "--property=Id,FragmentPath", "--state=failed", "*"}})
-	if err != nil {
-		return err
-	}
-	var failed []string
-	for _, u := range properties(string(r.Stdout)) {
-		if strings.HasPrefix(u["FragmentPath"], shipped) {
-			failed = append(failed, u["Id"])
-		}
-	}
-	if len(failed) > 0 {
-		return errors.New("failed units: " + strings.Join(failed, ", "))
-	}
-	return nil
-}
-
-// Default is the check where none is declared.
-func Default() []Check {
-	return []Check{{Name: "the base system", Interval: Duration(2 * time.Second), Timeout: Duration(30 * time.Second), deadline: DefaultDeadline}}
 }
