@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
@@ -40,10 +41,7 @@ func runUpdateEngine(ctx context.Context, args []string, _, errOut io.Writer) er
 		}
 	}
 	s.Prove = func(ctx context.Context) error { return proveSystem(ctx, s.Logf) }
-	s.Reboot = func() error {
-		_, err := command.Exec(context.WithoutCancel(ctx), command.Cmd{Path: "systemctl", Args: []string{"reboot"}})
-		return err
-	}
+	s.Reboot = func(force bool) error { return rebootNow(context.WithoutCancel(ctx), command.Exec, force) }
 	s.Announce = func(sentence string) {
 		if err := announce(ctx, sentence); err != nil {
 			s.Logf("%v", err)
@@ -54,6 +52,29 @@ func runUpdateEngine(ctx context.Context, args []string, _, errOut io.Writer) er
 		return err
 	}
 	return s.Run(ctx)
+}
+
+// rebootLimit is how long systemd may take to answer.
+const rebootLimit = time.Minute
+
+// rebootNow asks systemd for a reboot. By force, services are killed, and if
+// systemd does not answer the kernel is asked.
+func rebootNow(ctx context.Context, run command.Runner, force bool) error {
+	lines := [][]string{{"reboot"}}
+	if force {
+		lines = [][]string{{"reboot", "--force"}, {"reboot", "--force", "--force"}}
+	}
+	var errs []error
+	for _, args := range lines {
+		ctx, stop := context.WithTimeout(ctx, rebootLimit)
+		_, err := run(ctx, command.Cmd{Path: "systemctl", Args: args})
+		stop()
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // machineName is as uname -m prints it.

@@ -112,7 +112,7 @@ func (b *box) service() (s *Service, states chan Operation) {
 			states <- last
 		}
 	}
-	s.Reboot = func() error { states <- "REBOOT"; return nil }
+	s.Reboot = func(bool) error { states <- "REBOOT"; return nil }
 	return s, states
 }
 

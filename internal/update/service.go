@@ -33,8 +33,9 @@ type Service struct {
 	// Prove decides whether the running system may stay; it takes its time.
 	// nil: it may.
 	Prove func(ctx context.Context) error
-	// Reboot ends the run of a system that may not stay.
-	Reboot func() error
+	// Reboot ends the run of a system that may not stay; by force, it stops
+	// nothing first.
+	Reboot func(force bool) error
 	// Announce puts a sentence before whoever logs in; "" takes it away. It
 	// may be nil.
 	Announce func(sentence string)

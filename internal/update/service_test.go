@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -99,6 +100,27 @@ runs 1.1.0, follows stable; holds it back: ignored by policy`
 	s, states = b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" {
 		t.Errorf("after forgetting: %v: %s", seen, s.LastError())
+	}
+}
+
+// TestLeaves: a version that was given up ends, even if reboots fail.
+func TestLeaves(t *testing.T) {
+	for fails, want := range map[int]string{0: "ask", 2: "ask ask ask", 9: "ask ask ask ask force"} {
+		var did []string
+		s := NewService("x86_64")
+		s.Logf = t.Logf
+		s.After = func(time.Duration) <-chan time.Time { now := make(chan time.Time, 1); now <- time.Time{}; return now }
+		s.Reboot = func(force bool) error {
+			did = append(did, map[bool]string{false: "ask", true: "force"}[force])
+			if len(did) <= fails {
+				return errors.New("the bus is gone")
+			}
+			return nil
+		}
+		s.leave(t.Context())
+		if got := strings.Join(did, " "); got != want {
+			t.Errorf("%d fail: %s, want %s", fails, got, want)
+		}
 	}
 }
 

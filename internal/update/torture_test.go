@@ -169,7 +169,7 @@ func (b *box) round(s *Service) (end Operation) {
 	defer stop()
 	states := make(chan Operation, 1000)
 	s.Notify = func(st Status) { states <- st.Operation }
-	s.Reboot = func() error { states <- "REBOOT"; return nil }
+	s.Reboot = func(bool) error { states <- "REBOOT"; return nil }
 	s.Start()
 	ended := make(chan error)
 	go func() { ended <- s.Run(ctx) }()

@@ -107,7 +107,7 @@ func (s *Service) judge(ctx context.Context) (stays bool) {
 	case err == nil:
 		s.keepRunning(k)
 	default:
-		return s.giveUp(k, err)
+		return s.giveUp(ctx, k, err)
 	}
 	return true
 }
@@ -181,7 +181,7 @@ func (s *Service) renewLoaders() {
 
 // giveUp goes back to the other slot, if there is one to go back to; else the
 // system stays.
-func (s *Service) giveUp(k slot.Kernel, why error) (stays bool) {
+func (s *Service) giveUp(ctx context.Context, k slot.Kernel, why error) (stays bool) {
 	kept, err := LoadState(s.Root)
 	s.logError(err)
 	state, err := s.Boot.State()
@@ -206,9 +206,33 @@ func (s *Service) giveUp(k slot.Kernel, why error) (stays bool) {
 	}
 	s.Logf("%s is not good: %v; going back to the other version", k.Version, why)
 	if s.Reboot != nil {
-		s.logError(s.Reboot())
+		s.leave(ctx)
 	}
 	return false
+}
+
+// How often a reboot is asked for in the ordinary way, and the time between.
+const (
+	rebootTries = 4
+	rebootPause = 15 * time.Second
+)
+
+// leave reboots the machine, by force if nothing else helps.
+func (s *Service) leave(ctx context.Context) {
+	for range rebootTries {
+		err := s.Reboot(false)
+		if err == nil {
+			return
+		}
+		s.Logf("rebooting: %v", err)
+		select {
+		case <-ctx.Done():
+			return // the machine goes down, or the next run of the client judges again
+		case <-s.After(rebootPause):
+		}
+	}
+	s.Logf("rebooting by force")
+	s.logError(s.Reboot(true))
 }
 
 // announce tells of a version that was given up, and of nothing else.

@@ -70,7 +70,7 @@ func (b *box) check() (end update.Operation, problem string, reboots bool) {
 		}
 	}
 	restart := make(chan struct{}, 1)
-	s.Reboot = func() error { restart <- struct{}{}; return nil }
+	s.Reboot = func(bool) error { restart <- struct{}{}; return nil }
 	ctx, stop := context.WithCancel(b.Context())
 	stopped := make(chan error)
 	s.Start()
