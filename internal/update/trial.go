@@ -54,26 +54,38 @@ func (s *Service) cameBack(kept *State) {
 	case !state.Kernels[i].Spent():
 		s.Logf("%s has starts left and comes with the next boot", kept.Staged.Version)
 		return
-	case s.rememberBad(kept, "it did not start, or did not come far enough to be judged"):
+	case s.rememberBad(kept, s.known(*kept)):
 		kept.Staged = Staged{}
 	}
 	s.logError(kept.Save(s.Root))
 }
 
-// rememberBad puts a staged version on the list, unless it is there with a
-// better reason. It says whether that will last: where nothing can be written,
-// it lasts until the next boot, which finds out again.
-func (s *Service) rememberBad(kept *State, reason string) bool {
+// notSeen is why a version is given up of which nothing is known.
+const notSeen = "it did not start, or did not come far enough to be judged"
+
+// known is why a staged version was given up: what its own trial wrote down
+// since it was staged, if that was its end.
+func (s *Service) known(kept State) slot.Bad {
+	bad := slot.Bad{Version: kept.Staged.Version, RootHash: kept.Staged.RootHash, Reason: notSeen, When: s.Now().UTC()}
 	list, err := LoadBad(s.Root)
 	s.logError(err)
+	staged, err := time.Parse(time.RFC3339, kept.Decision.When)
 	for _, b := range list {
-		if b.Version == kept.Staged.Version {
-			return true
+		if b.Version == bad.Version && (err != nil || kept.Decision.Version != b.Version || !b.When.Before(staged)) {
+			return b
 		}
 	}
-	bad := slot.Bad{Version: kept.Staged.Version, RootHash: kept.Staged.RootHash, Reason: reason, When: s.Now().UTC()}
-	kept.Decision = Decision{Version: bad.Version, Outcome: "bad", Reason: reason, When: bad.When.Format(time.RFC3339)}
-	s.Logf("%s was given up: %s", bad.Version, reason)
+	return bad
+}
+
+// rememberBad puts a version on the list, in place of what was known of it. It
+// says whether that will last: where nothing can be written, it lasts until the
+// next boot, which finds out again.
+func (s *Service) rememberBad(kept *State, bad slot.Bad) bool {
+	list, err := LoadBad(s.Root)
+	s.logError(err)
+	kept.Decision = Decision{Version: bad.Version, Outcome: "bad", Reason: bad.Reason, When: bad.When.Format(time.RFC3339)}
+	s.Logf("%s was given up: %s", bad.Version, bad.Reason)
 	if err := SaveBad(s.Root, slot.Remember(list, bad)); err != nil {
 		s.Logf("%v", err)
 		s.unsaved = append(s.unsaved, bad)
@@ -197,7 +209,8 @@ func (s *Service) giveUp(ctx context.Context, k slot.Kernel, why error) (stays b
 		return true
 	}
 	kept.Staged.Version, kept.Staged.RootHash = k.Version, hex.EncodeToString(k.RootHash[:])
-	if s.rememberBad(&kept, why.Error()) {
+	bad := slot.Bad{Version: k.Version, RootHash: kept.Staged.RootHash, Reason: why.Error(), When: s.Now().UTC()}
+	if s.rememberBad(&kept, bad) {
 		kept.Staged = Staged{}
 	}
 	s.logError(kept.Save(s.Root))
