@@ -155,6 +155,9 @@ func (s *Service) Reset() error {
 		return err
 	}
 	kept.Staged = Staged{}
+	if kept.Decision.Outcome == "pending" {
+		kept.Decision = Decision{}
+	}
 	err = errors.Join(kept.Save(s.Root), s.prefs().Set(PrefPrevious, ""), removeFiles(s.Root, StagedFile, RebootRequiredFile))
 	s.board.change(func(st *Status) { st.Operation, st.NewVersion, st.NewSize, st.Progress = Idle, NoVersion, 0, 0 })
 	return err

@@ -285,6 +285,9 @@ func TestReset(t *testing.T) {
 	if err := s.Reset(); err != nil || b.kernels() != "1.0.0" || s.Status().Operation != Idle {
 		t.Errorf("%v; kernels %s; %+v", err, b.kernels(), s.Status())
 	}
+	if kept, err := LoadState(b.root); err != nil || kept != (State{}) {
+		t.Errorf("what was decided about it is still %+v, %v", kept.Decision, err)
+	}
 }
 
 // TestLocal installs from a folder and from a package, without a server, and
