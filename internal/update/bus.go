@@ -59,7 +59,7 @@ func (e extra) GetDecision() (version, outcome, reason string, fault *dbus.Error
 func (e extra) GetLastError() (string, *dbus.Error) { return e.s.LastError(), nil }
 
 // Export puts the service on a bus; Start must have been called. The
-// service's changes become signals.
+// service's changes become signals, and so does the status that it has.
 func Export(conn *dbus.Conn, s *Service) error {
 	err := errors.Join(conn.Export(manager{s}, BusPath, BusInterface), conn.Export(extra{s}, BusPath, ExtraInterface),
 		conn.Export(introspection(), BusPath, "org.freedesktop.DBus.Introspectable"))
@@ -73,6 +73,7 @@ func Export(conn *dbus.Conn, s *Service) error {
 	if err != nil {
 		return fmt.Errorf("offering %s on the bus: %w", BusName, err)
 	}
+	s.Repeat()
 	return nil
 }
 

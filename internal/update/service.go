@@ -92,6 +92,10 @@ func (s *Service) Start() {
 	}
 }
 
+// Repeat tells the status to whoever listens, who may have heard of another
+// before the client was started anew.
+func (s *Service) Repeat() { s.board.change(func(*Status) {}) }
+
 func (s *Service) bootID() string { return readWord(s.Root, "proc/sys/kernel/random/boot_id") }
 
 // Run proves the running system and checks for updates until the context ends.

@@ -277,8 +277,12 @@ func TestReset(t *testing.T) {
 	b.follow(w)
 	s, states := b.service()
 	b.attempt(s, states)
-	again, _ := b.service()
+	again, heard := b.service()
 	again.Start()
+	again.Repeat()
+	if op := <-heard; op != NeedReboot {
+		t.Errorf("listeners hear %s", op)
+	}
 	if st := again.Status(); st.Operation != NeedReboot || st.NewVersion != "1.1.0" {
 		t.Errorf("a client that starts again has %+v", st)
 	}
