@@ -123,7 +123,7 @@ func (c *check) deadline() (time.Time, error) {
 	return time.Unix(n, 0), err
 }
 
-// attempted counts a download that came to its end.
+// attempted counts a download that no address brought to a good end.
 func (c *check) attempted() {
 	text, _ := c.prefs.Get(PrefAttempt)
 	n, _ := strconv.Atoi(strings.TrimSpace(text))
@@ -134,7 +134,7 @@ func (c *check) attempted() {
 func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	c.board.change(func(st *Status) { st.Operation, st.NewVersion, st.NewSize = Available, o.Version, o.Package.Size })
 	remote := NewRemote(c.HTTP, c.settings, c.Logf)
-	remote.Pause, remote.Stall = c.Pause, c.Stall
+	remote.Pause, remote.Stall, remote.Retries = c.Pause, c.Stall, o.MaxFailures-1
 	v := Verifier{Root: c.Root, Board: c.id.Board, Prefs: c.prefs, Now: c.Now(), Exact: exact}
 	in := &Installer{Boot: c.Boot, Prefs: c.prefs, Remote: remote, Logf: c.Logf, Progress: c.progress()}
 	rel, note, err := c.fromAny(ctx, in, o, v)
@@ -152,21 +152,36 @@ func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	return nil
 }
 
-// fromAny takes the addresses in turn, the machine's own mirrors first.
+// fromAny takes the addresses in turn, the machine's own mirrors first. All of
+// them together are one attempt (updates.md 1.8), if at one the release was
+// there and its payload was not good or did not come; what is wrong with the
+// machine is no fault of the offer, and no other address helps.
 func (c *check) fromAny(ctx context.Context, in *Installer, o Offer, v Verifier) (rel Verified, note string, err error) {
 	var errs []error
+	counts := false
 	for _, base := range append(c.settings.Mirrors(), o.CodeBases...) {
 		if rel, err = FetchManifest(ctx, in.Remote, o, base, v); err == nil {
 			if note, err = c.download(ctx, in, rel); err == nil {
 				return rel, note, nil
 			}
+			counts = true
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
+		if ctx.Err() != nil || ofMachine(err) {
+			return rel, "", errors.Join(errs...)
 		}
 	}
+	if counts {
+		c.attempted()
+	}
 	return rel, "", errors.Join(errs...)
+}
+
+// ofMachine says that an installation failed by the state of the machine: a
+// partition that is full or not there, another program that installs.
+func ofMachine(err error) bool {
+	var f *Failure
+	return errors.As(err, &f) && (f.Code == omaha.CodeInstallDevice || f.Code == omaha.CodeKernelDevice || f.Code == omaha.CodeWrite)
 }
 
 func (c *check) download(ctx context.Context, in *Installer, rel Verified) (note string, err error) {
@@ -174,10 +189,7 @@ func (c *check) download(ctx context.Context, in *Installer, rel Verified) (note
 		c.event(ctx, omaha.NewEvent(omaha.DownloadStarted, omaha.ResultSuccess, 0))
 		c.board.change(func(st *Status) { st.Operation = Downloading })
 	}
-	if note, err = in.Install(ctx, rel); err != nil {
-		c.attempted()
-	}
-	return note, err
+	return in.Install(ctx, rel)
 }
 
 // progress reports each percent.
