@@ -92,7 +92,7 @@ func runFlatcarUpdate(ctx context.Context, args []string, out, errOut io.Writer)
 	}
 	prefs := update.Prefs{Dir: "/" + update.PrefsDir}
 	v := update.Verifier{Root: "/", Board: settings.Get("FLATCAR_RELEASE_BOARD"), Prefs: prefs, Now: time.Now(), Exact: o.version}
-	in := &update.Installer{Boot: machineBoot(), Prefs: prefs, Logf: func(format string, args ...any) { fmt.Fprintf(errOut, format+"\n", args...) }}
+	in := &update.Installer{Boot: machineBoot(), Prefs: prefs, Note: update.NoteStaged("/", settings.Get("FLATCAR_RELEASE_VERSION"), time.Now), Logf: func(format string, args ...any) { fmt.Fprintf(errOut, format+"\n", args...) }}
 	rel, err := o.open(ctx, in, settings, v)
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func runFlatcarUpdate(ctx context.Context, args []string, out, errOut io.Writer)
 	if err != nil {
 		return err
 	}
-	if err := update.MarkStaged("/", settings.Get("FLATCAR_RELEASE_VERSION"), rel.Manifest, time.Now()); err != nil {
+	if err := update.MarkStaged("/", rel.Manifest); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "Installed %s %s; it starts with the next boot.\n", o.version, note)

@@ -19,10 +19,10 @@ func (b *box) insist(dir, version string, at time.Time) {
 	v := Verifier{Root: b.root, Board: "amd64-usr", Prefs: Prefs{filepath.Join(b.root, PrefsDir)}, Now: at, Exact: version}
 	rel, err := OpenLocal(dir, v)
 	if err == nil {
-		_, err = (&Installer{Boot: b.boot, Prefs: v.Prefs, Logf: b.Logf}).Install(b.Context(), rel)
+		_, err = (&Installer{Boot: b.boot, Prefs: v.Prefs, Note: NoteStaged(b.root, "1.0.0", func() time.Time { return at }), Logf: b.Logf}).Install(b.Context(), rel)
 	}
 	if err == nil {
-		err = MarkStaged(b.root, "1.0.0", rel.Manifest, at)
+		err = MarkStaged(b.root, rel.Manifest)
 	}
 	if err != nil {
 		b.Fatal(err)

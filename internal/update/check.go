@@ -6,14 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"wellcar.dev/internal/format/omaha"
-	"wellcar.dev/internal/release"
 	"wellcar.dev/internal/slot"
 )
 
@@ -136,14 +133,14 @@ func (c *check) install(ctx context.Context, o Offer, exact string) error {
 	remote := NewRemote(c.HTTP, c.settings, c.Logf)
 	remote.Pause, remote.Stall, remote.Retries = c.Pause, c.Stall, o.MaxFailures-1
 	v := Verifier{Root: c.Root, Board: c.id.Board, Prefs: c.prefs, Now: c.Now(), Exact: exact}
-	in := &Installer{Boot: c.Boot, Prefs: c.prefs, Remote: remote, Logf: c.Logf, Progress: c.progress()}
+	in := &Installer{Boot: c.Boot, Prefs: c.prefs, Remote: remote, Logf: c.Logf, Progress: c.progress(), Note: NoteStaged(c.Root, c.id.Version, c.Now)}
 	rel, note, err := c.fromAny(ctx, in, o, v)
 	if err != nil {
 		return err
 	}
 	c.event(ctx, omaha.NewEvent(omaha.DownloadFinished, omaha.ResultSuccess, 0))
 	c.board.change(func(st *Status) { st.Operation = Finalizing })
-	if err := MarkStaged(c.Root, c.id.Version, rel.Manifest, c.Now()); err != nil {
+	if err := MarkStaged(c.Root, rel.Manifest); err != nil {
 		return err
 	}
 	c.Logf("installed %s %s; it starts with the next boot", o.Version, note)
@@ -201,25 +198,6 @@ func (c *check) progress() func(done, total int64) {
 			c.board.change(func(st *Status) { st.Progress = float64(done) / float64(total) })
 		}
 	}
-}
-
-// MarkStaged keeps what the next boot has to know of an installed release.
-func MarkStaged(root, running string, m release.Manifest, now time.Time) error {
-	prefs := Prefs{filepath.Join(root, PrefsDir)}
-	state, err := LoadState(root)
-	if err != nil {
-		return err
-	}
-	state.Staged = Staged{Version: m.Version, RootHash: m.RootHash, Previous: running, BootID: readWord(root, "proc/sys/kernel/random/boot_id")}
-	state.Decision = Decision{Version: m.Version, Outcome: "pending", Reason: "it is installed and starts with the next boot", When: now.UTC().Format(time.RFC3339)}
-	if seen, _ := prefs.Get(PrefMinimum); seen == "" || slot.Compare(m.Minimum, seen) > 0 {
-		err = prefs.Set(PrefMinimum, m.Minimum)
-	}
-	return errors.Join(err, state.Save(root), prefs.Set(PrefPrevious, running), touch(root, StagedFile), touch(root, RebootRequiredFile))
-}
-
-func touch(root, name string) error {
-	return os.WriteFile(filepath.Join(root, name), nil, 0o644)
 }
 
 // event tells one; whether it arrives is nobody's concern.

@@ -27,6 +27,7 @@ type Installer struct {
 	Remote   *Remote // nil: releases are local
 	Progress func(done, total int64)
 	Logf     func(format string, args ...any)
+	Note     Noter // may be nil
 }
 
 // job is one installation.
@@ -131,7 +132,7 @@ func (j *job) activate(kernel []byte, name slot.Name, before []slot.Change) erro
 	if err := esp.sync(); err != nil {
 		return fail(omaha.CodeKernelDevice, "%w", err)
 	}
-	if err := activate(); err != nil {
+	if err := j.named(name, activate); err != nil {
 		return fail(omaha.CodeKernelDevice, "%w", err)
 	}
 	if err := esp.Do(before); err != nil { // behind it: at no time is there nothing to start

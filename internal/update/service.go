@@ -87,7 +87,8 @@ func (s *Service) prefs() Prefs { return Prefs{filepath.Join(s.Root, PrefsDir)} 
 func (s *Service) Start() {
 	s.asked, s.proved, s.judged = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	s.board = board{status: Status{Operation: Idle, NewVersion: NoVersion}, tell: s.Notify}
-	if staged, err := LoadState(s.Root); err == nil && staged.Staged.BootID != "" && staged.Staged.BootID == s.bootID() {
+	_, err := os.Stat(filepath.Join(s.Root, StagedFile)) // the state alone may be of an installation that was ended
+	if staged, fault := LoadState(s.Root); err == nil && fault == nil && staged.Staged.BootID != "" && staged.Staged.BootID == s.bootID() {
 		s.board.status.Operation, s.board.status.NewVersion = NeedReboot, staged.Staged.Version
 	}
 }

@@ -51,6 +51,7 @@ func (s *Service) cameBack(kept *State) {
 	case i < 0:
 		s.Logf("%s is not on the EFI system partition any more; it may be installed again", kept.Staged.Version)
 		kept.Staged, kept.Decision = Staged{}, Decision{}
+		s.logError(s.prefs().Set(PrefPrevious, "")) // nothing was tried, so the machine did not go back
 	case !state.Kernels[i].Spent():
 		s.Logf("%s has starts left and comes with the next boot", kept.Staged.Version)
 		return
