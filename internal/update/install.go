@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"wellcar.dev/internal/format/delta"
 	"wellcar.dev/internal/format/omaha"
 	"wellcar.dev/internal/slot"
 	"wellcar.dev/internal/sys/blockdev"
@@ -36,7 +37,8 @@ type job struct {
 	rel    Verified
 	state  slot.State
 	parts  map[slot.ID]blockdev.Device
-	device *os.File // the other slot
+	device *os.File              // the other slot
+	heads  map[string]delta.Head // of the payloads that were looked at
 }
 
 // lockFile keeps two installations apart.
@@ -61,7 +63,7 @@ func (in *Installer) Install(ctx context.Context, rel Verified) (note string, er
 		return "", err
 	}
 	defer lock.Close()
-	j := &job{Installer: in, rel: rel}
+	j := &job{Installer: in, rel: rel, heads: map[string]delta.Head{}}
 	m := rel.Manifest
 	if j.state, err = in.Boot.State(); err != nil {
 		return "", fail(omaha.CodeInstallDevice, "%w", err)
@@ -72,6 +74,9 @@ func (in *Installer) Install(ctx context.Context, rel Verified) (note string, er
 	name, before, err := slot.Activate(j.state, m.Version, hashOf(m.RootHash))
 	if err != nil {
 		return "", fail(omaha.CodeInstallDevice, "%w", err)
+	}
+	if err := j.reach(ctx); err != nil {
+		return "", err
 	}
 	if err := j.prepare(); err != nil {
 		return "", err

@@ -114,6 +114,9 @@ func coded(code omaha.Code, err error) error {
 }
 
 func (j *job) readHead(ctx context.Context, src source, p release.Payload) (delta.Head, error) {
+	if head, ok := j.heads[p.Name]; ok {
+		return head, nil
+	}
 	raw := make([]byte, p.HeadSize)
 	if err := src.read(ctx, raw, 0); err != nil {
 		return delta.Head{}, err
@@ -130,6 +133,7 @@ func (j *job) readHead(ctx context.Context, src source, p release.Payload) (delt
 	if head.To != to || head.Total() != p.Size || (head.Kind == delta.Delta) != (p.Kind == release.Delta) {
 		return head, fail(omaha.CodePayloadVerify, "checking %s: it makes another release than the manifest says", p.Name)
 	}
+	j.heads[p.Name] = head
 	return head, nil
 }
 
