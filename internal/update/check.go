@@ -189,12 +189,16 @@ func (c *check) download(ctx context.Context, in *Installer, rel Verified) (note
 	return in.Install(ctx, rel)
 }
 
-// progress reports each percent.
+// progressPause is how long listeners wait at most while bytes come.
+const progressPause = 10 * time.Second
+
+// progress reports each percent, and at each tenth second what came of one.
 func (c *check) progress() func(done, total int64) {
-	last := -1
+	last, told := -1, time.Time{}
 	return func(done, total int64) {
-		if percent := int(100 * done / max(total, 1)); percent != last {
-			last = percent
+		percent, now := int(100*done/max(total, 1)), c.Now()
+		if percent != last || now.Sub(told) >= progressPause {
+			last, told = percent, now
 			c.board.change(func(st *Status) { st.Progress = float64(done) / float64(total) })
 		}
 	}

@@ -2,7 +2,30 @@
 
 package update
 
-import "testing"
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestProgress: listeners hear of each percent, and of less after ten seconds.
+func TestProgress(t *testing.T) {
+	at := now
+	var heard []float64
+	s := &Service{Now: func() time.Time { return at }}
+	s.board.tell = func(st Status) { heard = append(heard, st.Progress) }
+	report := (&check{Service: s}).progress()
+	for _, step := range []struct {
+		done int64
+		wait time.Duration
+	}{{0, 0}, {4, 3 * time.Second}, {6, 6 * time.Second}, {7, time.Second}, {8, 9 * time.Second}, {9, time.Second}, {10, 0}, {11, 0}, {20, 0}} {
+		at = at.Add(step.wait)
+		report(step.done, 1000)
+	}
+	if want := []float64{0, 0.007, 0.009, 0.01, 0.02}; !slices.Equal(heard, want) {
+		t.Errorf("%v, want %v", heard, want)
+	}
+}
 
 func TestStatusText(t *testing.T) {
 	s := Status{LastChecked: 1700000000, Progress: 0.25, Operation: Downloading, NewVersion: "1.2.3", NewSize: 12345}
