@@ -31,6 +31,7 @@ const (
 	PrefAleph        = "aleph-version"
 	PrefFullResponse = "full-response"
 	PrefMinimum      = "minimum-version" // highest of the releases installed
+	PrefTime         = "newest-time"     // at which a release was believed
 	PrefAttempt      = "payload-attempt-number"
 	PrefBackoff      = "backoff-expiry-time"
 	PrefSignature    = "current-response-signature"

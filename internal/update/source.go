@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"wellcar.dev/internal/format/omaha"
@@ -48,7 +49,7 @@ func (v Verifier) Verify(manifest, signature []byte) (release.Manifest, error) {
 	if err != nil {
 		return release.Manifest{}, fail(omaha.CodeSignature, "%w", err)
 	}
-	policy := release.Policy{Now: v.Now, Board: v.Board}
+	policy := release.Policy{Now: v.latest(), Board: v.Board}
 	if v.Exact == "" {
 		policy.Minimum, _ = v.Prefs.Get(PrefMinimum)
 	}
@@ -56,7 +57,28 @@ func (v Verifier) Verify(manifest, signature []byte) (release.Manifest, error) {
 	if err != nil {
 		return m, fail(omaha.CodeSignature, "%w", err)
 	}
+	v.remember()
 	return m, nil
+}
+
+// latest is the machine's time, or the one at which it last believed a
+// manifest if that is later: a clock that was set back, or lost its battery,
+// makes nothing valid again. That time is no later than the expiry of that
+// manifest, so that a clock that was wrong for once does no harm for ever.
+func (v Verifier) latest() time.Time {
+	text, _ := v.Prefs.Get(PrefTime)
+	if seen, err := time.Parse(time.RFC3339, strings.TrimSpace(text)); err == nil && seen.After(v.Now) {
+		return seen
+	}
+	return v.Now
+}
+
+// remember keeps the time at which a manifest was believed. Where nothing can
+// be written, the next one does it.
+func (v Verifier) remember() {
+	if v.Now.Equal(v.latest()) {
+		v.Prefs.Set(PrefTime, v.Now.UTC().Format(time.RFC3339))
+	}
 }
 
 // OwnKeys is where a machine's owner puts the public keys of releases of their
