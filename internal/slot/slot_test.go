@@ -257,19 +257,20 @@ func TestJudge(t *testing.T) {
 	list := []Bad{{Version: "2.0.0", Reason: "the port 80 was closed", When: when}}
 	for _, c := range []struct {
 		running, offered string
-		insist, want     bool
+		wanted, want     bool
 		why              string
 	}{
 		{"1.0.0", "1.1.0", false, true, "above"},
 		{"1.0.0", "2.0.0", false, false, "the port 80 was closed"},
-		{"1.0.0", "2.0.0", true, true, "asked for"},
+		{"1.0.0", "2.0.0", true, false, "the port 80 was closed"},
+		{"1.0.0", "1.5.0", true, true, "asked for"},
 		{"1.0.0", "2.0.1", false, true, "above"},
 		{"1.0.0", "0.9.0", false, false, "not above"},
 		{"1.0.0", "0.9.0", true, true, "asked for"},
 		{"1.0.0", "1.0.0", true, false, "is running"},
 		{"0.0.0", "0.0.0~1", false, true, "above"},
 	} {
-		got := Judge(c.running, c.offered, list, c.insist)
+		got := Judge(c.running, c.offered, list, c.wanted)
 		if got.Install != c.want || !strings.Contains(got.Why, c.why) {
 			t.Errorf("%s, offered %s: %+v", c.running, c.offered, got)
 		}

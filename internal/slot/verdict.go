@@ -19,19 +19,20 @@ type Verdict struct {
 	Why     string // one sentence
 }
 
-// Judge decides about an offer. insist is a person's word for exactly this
-// version; it overrides what is remembered and allows a lower version.
-func Judge(running, offered string, bad []Bad, insist bool) Verdict {
+// Judge decides about an offer. wanted is a standing order for exactly this
+// version, which allows a lower one; it does not override what is remembered,
+// or a machine would install at each check what it gave up.
+func Judge(running, offered string, bad []Bad, wanted bool) Verdict {
 	if offered == running {
 		return Verdict{Why: fmt.Sprintf("%s is running", running)}
-	}
-	if insist {
-		return Verdict{true, fmt.Sprintf("%s was asked for", offered)}
 	}
 	for _, b := range bad {
 		if b.Version == offered {
 			return Verdict{Why: fmt.Sprintf("%s was given up on %s (%s) and is not installed again until a newer version comes or it is asked for by name", offered, b.When.UTC().Format(time.DateOnly), b.Reason)}
 		}
+	}
+	if wanted {
+		return Verdict{true, fmt.Sprintf("%s was asked for", offered)}
 	}
 	if running != "0.0.0" && Compare(offered, running) <= 0 {
 		return Verdict{Why: fmt.Sprintf("%s is not above the running %s", offered, running)}

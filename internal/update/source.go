@@ -36,8 +36,8 @@ type Verifier struct {
 	Board string
 	Prefs Prefs
 	Now   time.Time
-	// Exact is a version that a person asked for; it may be below the
-	// minimum of releases installed before.
+	// Exact is a version that a person asked for; it, and no other, may be
+	// below the minimum of releases installed before.
 	Exact string
 }
 
@@ -50,10 +50,11 @@ func (v Verifier) Verify(manifest, signature []byte) (release.Manifest, error) {
 		return release.Manifest{}, fail(omaha.CodeSignature, "%w", err)
 	}
 	policy := release.Policy{Now: v.latest(), Board: v.Board}
-	if v.Exact == "" {
-		policy.Minimum, _ = v.Prefs.Get(PrefMinimum)
-	}
 	m, err := release.Verify(trust, manifest, signature, policy)
+	if err == nil && (v.Exact == "" || m.Version != v.Exact) {
+		policy.Minimum, _ = v.Prefs.Get(PrefMinimum)
+		m, err = release.Verify(trust, manifest, signature, policy)
+	}
 	if err != nil {
 		return m, fail(omaha.CodeSignature, "%w", err)
 	}

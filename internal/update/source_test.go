@@ -60,3 +60,19 @@ func TestClockSetBack(t *testing.T) {
 		t.Errorf("with the clock set back: %v", err)
 	}
 }
+
+// TestMinimum: only the very version that was asked for may be below the
+// minimum of releases seen.
+func TestMinimum(t *testing.T) {
+	v, manifest, signature := signed(t, "1.0.0")
+	if err := v.Prefs.Set(PrefMinimum, "1.1.0"); err != nil {
+		t.Fatal(err)
+	}
+	for exact, want := range map[string]error{"": release.ErrDowngrade, "1.0.0": nil, "1.1.0": release.ErrDowngrade} {
+		v.Exact = exact
+		m, err := v.Verify(manifest, signature)
+		if !errors.Is(err, want) || err == nil && m.Version != "1.0.0" {
+			t.Errorf("exact %q: %s, %v", exact, m.Version, err)
+		}
+	}
+}
