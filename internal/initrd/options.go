@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wellcar.dev/internal/format/cmdline"
+	"wellcar.dev/internal/layout"
 )
 
 // Options is what the kernel command line asks for.
@@ -95,16 +96,10 @@ func rootHash(text string) (hash [32]byte, err error) {
 	return [32]byte(raw), nil
 }
 
-// platforms are the words of flatcar.oem.id that provisioning knows by
-// another name.
-var platforms = map[string]string{"ec2": "aws", "gce": "gcp", "pxe": "metal"}
-
-func platform(id string, hw Hardware) string {
+func platform(word string, hw Hardware) string {
 	switch {
-	case platforms[id] != "":
-		return platforms[id]
-	case id != "":
-		return id
+	case word != "":
+		return layout.PlatformID(word)
 	case hw.FwCfg, hw.Vendor == "QEMU", strings.Contains(hw.Product, "KVM"):
 		return "qemu"
 	}
