@@ -1,5 +1,3 @@
-//go:build linux
-
 package bootargs
 
 import (
@@ -201,6 +199,12 @@ func (b Boot) make(line string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Make(stub, line)
+}
+
+// Make makes an add-on with the words of a line. The stub is systemd-stub's
+// base of one.
+func Make(stub []byte, line string) ([]byte, error) {
 	return pe.Build(stub, []pe.Section{{Name: ".cmdline", Data: []byte(line)}})
 }
 

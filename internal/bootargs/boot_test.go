@@ -1,8 +1,7 @@
-//go:build linux
-
 package bootargs
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +106,29 @@ func TestSync(t *testing.T) {
 	}
 	if changed, err := b.Sync(); err != nil || changed {
 		t.Error("without settings:", changed, err)
+	}
+}
+
+// TestMake: what is made for an image is what its first boot would make.
+func TestMake(t *testing.T) {
+	b := machine(t, "set oem_id=gce\n")
+	made, err := Make(petest.Stub(), "flatcar.oem.id=gce")
+	if err != nil || Line(made) != "flatcar.oem.id=gce" {
+		t.Fatalf("%q, %v", Line(made), err)
+	}
+	if err := os.MkdirAll(filepath.Dir(b.addOn()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, b.addOn(), made)
+	if changed, err := b.Sync(); err != nil || changed {
+		t.Error("the first boot changes it:", changed, err)
+	}
+	write(t, b.addOn(), nil)
+	if changed, err := b.Sync(); err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	if own, err := os.ReadFile(b.addOn()); err != nil || !bytes.Equal(own, made) {
+		t.Error("the machine's own differs:", err)
 	}
 }
 

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package bootargs keeps the words that the owner of a machine adds to the
 // kernel command line.
 //
@@ -9,7 +7,8 @@
 // add-on beside it on the EFI system partition, which systemd-stub joins to
 // the line of whichever release starts (systemd-stub(7)). Sync makes the
 // add-on of the settings; Change changes the settings first. On a machine
-// without an OEM partition the add-on is all there is.
+// without an OEM partition the add-on is all there is. An image whose settings
+// are not empty has the add-on that Make makes from the beginning.
 //
 // The words of the image itself are part of the kernel file; they can be
 // outdone by later ones, but not taken away.
