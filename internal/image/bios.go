@@ -145,7 +145,7 @@ func (b *builder) grubFiles(uki []byte) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, err := grub.Env(slot.Menu([]slot.Entry{entry}, ""), layout.GrubEnvSize)
+	block, err := grub.Env(slot.Menu([]slot.Entry{entry}, b.ownWords()), layout.GrubEnvSize)
 	return map[string][]byte{layout.GrubConfig: config, layout.GrubEnv: block, layout.GrubEnvBackup: block}, err
 }
 

@@ -20,6 +20,7 @@ import (
 	"wellcar.dev/internal/image/derived"
 	"wellcar.dev/internal/image/glob"
 	"wellcar.dev/internal/image/unpacked"
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/lock"
 )
 
@@ -61,13 +62,14 @@ const board = "amd64-usr"
 // builder carries one build through its phases.
 type builder struct {
 	Input
-	pkgs    []*unpacked.Package
-	grub    []*unpacked.Package
-	merged  *merged
-	tree    *fstree.Tree
-	facts   map[[32]byte]unpacked.Facts
-	derived derived.Cache
-	modules moduleIndex
+	platform layout.Platform // the zero value: for none
+	pkgs     []*unpacked.Package
+	grub     []*unpacked.Package
+	merged   *merged
+	tree     *fstree.Tree
+	facts    map[[32]byte]unpacked.Facts
+	derived  derived.Cache
+	modules  moduleIndex
 }
 
 // Build makes a disk image. All that it writes to Out appears under its final
@@ -104,7 +106,11 @@ func prepare(in Input) (*builder, error) {
 	if len(b.Lock.Group("image")) == 0 {
 		return nil, errors.New("building the image: the lock has no packages of the group image")
 	}
-	if err := os.MkdirAll(b.Out, 0o777); err != nil {
+	var err error
+	if b.platform, err = b.Recipe.For(); err == nil {
+		err = os.MkdirAll(b.Out, 0o777)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("building the image: %w", err)
 	}
 	return b, nil

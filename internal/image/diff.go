@@ -121,6 +121,9 @@ func normal(s State) map[string]string {
 func settings(r Record) map[string]string {
 	cmdline, _, _ := strings.Cut(r.Cmdline, " verity.usrhash=")
 	out := map[string]string{"name": r.Name, "version": r.Version, "board": r.Board, "kernel": r.Kernel, "cmdline": cmdline}
+	if r.Platform != "" {
+		out["platform"] = r.Platform
+	}
 	if !r.Locked {
 		out["locked"] = "no"
 	}

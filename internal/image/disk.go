@@ -181,6 +181,13 @@ func (b *builder) espTree(uki []byte) (*fstree.Tree, error) {
 	for name, data := range more {
 		files[name] = fstree.BytesBlob(data)
 	}
+	if b.ownWords() != "" {
+		addOn, err := b.addOn()
+		if err != nil {
+			return nil, err
+		}
+		files[layout.KernelAddOn] = fstree.BytesBlob(addOn)
+	}
 	tree := fstree.New()
 	for _, name := range sortedKeys(files) {
 		if err := tree.Put(fstree.Node{Path: name, Kind: fstree.File, Mode: 0o644, Blob: files[name]}); err != nil {

@@ -19,6 +19,7 @@ import (
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/modules"
 	"wellcar.dev/internal/image/unpacked"
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/lock"
 )
 
@@ -49,6 +50,7 @@ func fakeFormats() Formats {
 		UKI: func(p UKIParts) ([]byte, error) {
 			return fmt.Appendf(nil, "%s|%s|%s|%s|%x", p.Stub, p.Kernel, p.Cmdline, p.Uname, sha256.Sum256(p.Initrd)), nil
 		},
+		AddOn: func(stub []byte, words string) ([]byte, error) { return fmt.Appendf(nil, "%s|%s", stub, words), nil },
 		Cpio: func(w io.Writer, tree *fstree.Tree) error {
 			_, err := io.WriteString(w, listing(tree))
 			return err
@@ -76,15 +78,39 @@ func listing(tree *fstree.Tree) string {
 	return b.String()
 }
 
-// fakeTools stand for mke2fs and debugfs.
+// fakeTools stand for mke2fs and debugfs. The file system is a text with the
+// files that were written into it.
 func fakeTools(_ context.Context, env []string, name string, args ...string) ([]byte, error) {
 	switch name {
 	case "mke2fs":
 		return nil, os.WriteFile(args[len(args)-2], []byte(strings.Join(env, " ")), 0o600)
 	case "debugfs":
-		return nil, nil
+		return nil, fakeDebugfs(args[len(args)-1], args[len(args)-2])
 	}
 	return nil, errors.New("no such tool: " + name)
+}
+
+func fakeDebugfs(image, script string) error {
+	text, err := os.ReadFile(image)
+	if err != nil {
+		return err
+	}
+	lines, err := os.ReadFile(script)
+	if err != nil {
+		return err
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(lines)), "\n") {
+		var from, to string
+		if _, err := fmt.Sscanf(line, "write %q %s", &from, &to); err != nil {
+			return err
+		}
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		text = fmt.Appendf(text, "\n[%s]\n%s", to, data)
+	}
+	return os.WriteFile(image, text, 0o600)
 }
 
 // fakeExtract reads a plain tar as if it were a package.
@@ -171,7 +197,7 @@ func testPackages() map[string]entries {
 	return map[string]entries{
 		"linux-image-6": {"boot/vmlinuz-" + testKernel: "KERNEL", "boot/config-" + testKernel: "CONFIG_A=y\n# CONFIG_B is not set\n",
 			m + "kernel/fs/erofs.ko": "libcrc", m + "kernel/lib/libcrc.ko": "", m + "kernel/sound/snd.ko": "", m + "modules.builtin": ""},
-		"systemd-boot-efi": {stubPath: "STUB", espBootloader: "LOADER"},
+		"systemd-boot-efi": {stubPath: "STUB", espBootloader: "LOADER", "usr/" + layout.AddOnStub: "ADDON"},
 		"base": {"bin": "-> usr/bin", "+usr/bin/bash": "BASH", "etc/profile": "p", "usr/share/doc/base/README": "x", "usr/share/doc/base/copyright": "c",
 			"usr/lib/udev/hwdb.d/20-a.hwdb": "usb:*\n A=b\n", "var/lib/base/": "", "opt/x": "y",
 			"usr/lib/systemd/system/a.service": "[Service]\nExecStart=/bin/bash\n[Install]\nWantedBy=multi-user.target\n"},

@@ -24,6 +24,8 @@ type Formats struct {
 	GPT func(w io.WriterAt, t Table) error
 	// UKI joins the parts of a unified kernel image.
 	UKI func(p UKIParts) ([]byte, error)
+	// AddOn makes a file that adds words to the command line of such an image.
+	AddOn func(stub []byte, words string) ([]byte, error)
 	// Cpio writes an archive that the kernel unpacks as initrd.
 	Cpio func(w io.Writer, tree *fstree.Tree) error
 	// LoaderCache makes ld.so.cache for the folders, which are paths of the tree.

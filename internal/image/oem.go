@@ -12,34 +12,76 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"wellcar.dev/internal/format/grubcfg"
 	"wellcar.dev/internal/image/derived"
 	"wellcar.dev/internal/layout"
 )
 
-const (
-	oemRelease = "ID=\"\"\nNAME=\"\"\nVERSION_ID=\"\"\nHOME_URL=\"\"\nBUG_REPORT_URL=\"\"\n"
-	oemGrub    = "# Words for the kernel command line, for instance:\n# set linux_append=\"$linux_append mitigations=auto,nosmt\"\n"
-)
+// oemRelease is the text of oem-release. The partition stays as it is when the
+// system is updated, so it has no version.
+func oemRelease(p layout.Platform) string {
+	rest := "VERSION_ID=\"\"\nHOME_URL=\"\"\nBUG_REPORT_URL=\"\"\n"
+	if p.ID == "" {
+		return "ID=\"\"\nNAME=\"\"\n" + rest
+	}
+	return fmt.Sprintf("ID=%s\nNAME=%q\n", p.OEM, p.Name) + rest // scripts read the ID without a shell: no quotes
+}
+
+// oemGrub is the text of grub.cfg.
+func oemGrub(p layout.Platform) string {
+	text := ""
+	if p.Word != "" {
+		text = fmt.Sprintf("# Where the configuration of the machine comes from.\nset oem_id=%q\n\n", p.Word)
+	}
+	text += "# Words for the kernel command line, for instance:\n# set linux_append=\"$linux_append mitigations=auto,nosmt\"\n"
+	if p.Append != "" {
+		text += fmt.Sprintf("set linux_append=%q\n", p.Append)
+	}
+	return text
+}
+
+// ownWords are what grub.cfg adds to the kernel command line.
+func (b *builder) ownWords() string { return grubcfg.Parse(oemGrub(b.platform)).Line() }
+
+// addOn makes what brings these words to the kernel under UEFI, so that the
+// first boot has them without a restart.
+func (b *builder) addOn() ([]byte, error) {
+	n := b.tree.Get("usr/" + layout.AddOnStub)
+	if n == nil {
+		return nil, fmt.Errorf("making the add-on of the kernel: no package brings usr/%s", layout.AddOnStub)
+	}
+	var file []byte
+	stub, err := n.Blob.Bytes()
+	if err == nil {
+		file, err = b.Formats.AddOn(stub, b.ownWords())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making the add-on of the kernel: %w", err)
+	}
+	return file, nil
+}
 
 // makeOEM makes the file system of the OEM partition: its parts that are not
 // zero, by their offset in hexadecimal.
 func (b *builder) makeOEM(ctx context.Context) (derived.Files, error) {
-	size := partition(layout.OEM).Size
+	size, release, grub := partition(layout.OEM).Size, oemRelease(b.platform), oemGrub(b.platform)
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %d %q %q\n", size, buildTime, oemRelease, oemGrub)
+	fmt.Fprintf(h, "%d %d %q %q\n", size, buildTime, release, grub)
 	for _, p := range b.Lock.Group("tools") { // mke2fs and its libraries
 		fmt.Fprintln(h, p.SHA256)
 	}
-	files, err := b.derived.Get(ctx, "oem-1", [32]byte(h.Sum(nil)), func(ctx context.Context) (derived.Files, error) { return b.formatOEM(ctx, size) })
+	files, err := b.derived.Get(ctx, "oem-1", [32]byte(h.Sum(nil)), func(ctx context.Context) (derived.Files, error) {
+		return b.formatOEM(ctx, size, [][2]string{{"oem-release", release}, {"grub.cfg", grub}})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("making the OEM file system: %w", err)
 	}
 	return files, nil
 }
 
-// formatOEM makes the file system first and writes the files into it then,
-// because mke2fs -d would copy the owner of the build.
-func (b *builder) formatOEM(ctx context.Context, size int64) (derived.Files, error) {
+// formatOEM makes the file system first and writes the files, names and texts,
+// into it then, because mke2fs -d would copy the owner of the build.
+func (b *builder) formatOEM(ctx context.Context, size int64, files [][2]string) (derived.Files, error) {
 	dir, err := os.MkdirTemp(b.Out, ".oem-")
 	if err != nil {
 		return nil, err
@@ -49,7 +91,7 @@ func (b *builder) formatOEM(ctx context.Context, size int64) (derived.Files, err
 		return nil, err
 	}
 	script := ""
-	for _, f := range [][2]string{{"oem-release", oemRelease}, {"grub.cfg", oemGrub}} {
+	for _, f := range files {
 		name := filepath.Join(dir, f[0])
 		if err := os.WriteFile(name, []byte(f[1]), 0o644); err != nil {
 			return nil, err

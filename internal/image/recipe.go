@@ -8,6 +8,7 @@ import (
 
 	"wellcar.dev/internal/image/glob"
 	"wellcar.dev/internal/image/users"
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/release"
 )
 
@@ -17,6 +18,7 @@ import (
 type Recipe struct {
 	Name         string               `yaml:"name"`
 	Version      string               `yaml:"version"`  // MAJOR.MINOR.PATCH
+	Platform     string               `yaml:"platform"` // any name that layout.FindPlatform knows; empty: for none
 	Packages     []string             `yaml:"packages"` // group "image" of the lock
 	Tools        []string             `yaml:"tools"`    // group "tools"
 	Containers   map[string]Container `yaml:"containers"`
@@ -107,6 +109,14 @@ func LoadRecipe(dir fs.FS) (Recipe, error) {
 	return r, nil
 }
 
+// For is the platform that the image is for; the zero value: for none.
+func (r Recipe) For() (layout.Platform, error) {
+	if r.Platform == "" {
+		return layout.Platform{}, nil
+	}
+	return layout.FindPlatform(r.Platform)
+}
+
 func (r Recipe) check(at yamlFile) []error {
 	var faults []error
 	fault := func(key, format string, args ...any) {
@@ -114,6 +124,9 @@ func (r Recipe) check(at yamlFile) []error {
 	}
 	if !release.ValidVersion(r.Version) {
 		fault("version", "version %q is not MAJOR.MINOR.PATCH in numbers without leading zeros", r.Version)
+	}
+	if _, err := r.For(); err != nil {
+		fault("platform", "%w", err)
 	}
 	if r.Name == "" {
 		fault("name", "the name is missing")

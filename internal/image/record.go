@@ -36,8 +36,9 @@ type Record struct {
 	Name     string    `json:"name"`
 	Version  string    `json:"version"`
 	Board    string    `json:"board"`
-	Locked   bool      `json:"locked"` // every package is the lock's
-	Kernel   string    `json:"kernel"` // uname -r
+	Platform string    `json:"platform,omitempty"` // that the image is for
+	Locked   bool      `json:"locked"`             // every package is the lock's
+	Kernel   string    `json:"kernel"`             // uname -r
 	Cmdline  string    `json:"cmdline"`
 	RootHash string    `json:"root_hash"`
 	Usr      UsrRecord `json:"usr"`
@@ -206,7 +207,7 @@ func (b *builder) record(o *output, usr Usr, initrd, uki []byte) (Result, error)
 }
 
 func (b *builder) describe(usr Usr, files int) Record {
-	build := Record{Name: b.Recipe.Name, Version: b.Recipe.Version, Board: board, Locked: b.Locked, Kernel: b.merged.kernel.version,
+	build := Record{Name: b.Recipe.Name, Version: b.Recipe.Version, Board: board, Platform: b.platform.ID, Locked: b.Locked, Kernel: b.merged.kernel.version,
 		Cmdline: b.cmdline(usr.RootHash), RootHash: hex.EncodeToString(usr.RootHash[:]), Files: files,
 		Usr: UsrRecord{partition(layout.UsrA).offset, usr.DataSize, usr.TreeSize}}
 	for _, p := range b.Lock.Group("image") {

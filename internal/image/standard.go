@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"wellcar.dev/internal/bootargs"
 	"wellcar.dev/internal/format/cpio"
 	"wellcar.dev/internal/format/deb"
 	"wellcar.dev/internal/format/erofs"
@@ -35,6 +36,7 @@ func StandardFormats() Formats {
 		FAT:         writeFAT,
 		GPT:         writeGPT,
 		UKI:         buildUKI,
+		AddOn:       bootargs.Make,
 		Cpio:        cpio.Write,
 		LoaderCache: loaderCache,
 		Modules:     readModules,

@@ -11,10 +11,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"wellcar.dev/internal/bootargs"
 	"wellcar.dev/internal/format/erofs"
+	"wellcar.dev/internal/format/fat"
 	"wellcar.dev/internal/format/gpt"
 	"wellcar.dev/internal/format/verity"
 	"wellcar.dev/internal/image/unpacked"
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/lock"
 )
 
@@ -40,6 +43,17 @@ func makeDeb(t *testing.T, files entries) []byte {
 	return out.Bytes()
 }
 
+// addOnStub is the smallest PE32+ image that a section can be added to.
+func addOnStub() string {
+	f := make([]byte, 512)
+	copy(f, "MZ")
+	f[0x3c] = 0x40
+	copy(f[0x40:], "PE\x00\x00\x64\x86")
+	f[0x54], f[0x58], f[0x59] = 112, 0x0b, 0x02 // size of the optional header, and its kind
+	f[0x79], f[0x7d], f[0x95] = 0x10, 0x02, 0x02
+	return string(f)
+}
+
 // TestStandardFormats builds a disk with the real formats, but for the kernel
 // modules and the unified kernel image, which need real programs, and reads
 // the /usr image back.
@@ -48,7 +62,9 @@ func TestStandardFormats(t *testing.T) {
 	fake := in.Formats
 	in.Formats = StandardFormats()
 	in.Formats.UKI, in.Formats.Modules = fake.UKI, fake.Modules
+	in.Recipe.Platform = "gcp"
 	packages := testPackages()
+	packages["systemd-boot-efi"]["usr/"+layout.AddOnStub] = addOnStub()
 	for i, p := range in.Lock.Packages {
 		in.Lock.Packages[i].Size = int64(len(makeDeb(t, packages[p.Name])))
 	}
@@ -67,6 +83,13 @@ func TestStandardFormats(t *testing.T) {
 	_, size := place()
 	if table, _, err := gpt.Read(disk, size, 512); err != nil || len(table.Partitions) != 7 {
 		t.Errorf("partition table: %v, %v", table, err)
+	}
+	esp, err := fat.Open(io.NewSectionReader(disk, partition(layout.ESP).offset, partition(layout.ESP).Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if addOn, err := esp.ReadFile(layout.KernelAddOn); err != nil || bootargs.Line(addOn) != "flatcar.oem.id=gce" {
+		t.Errorf("the add-on has %q, %v", bootargs.Line(addOn), err)
 	}
 	usr := result.Record.Usr
 	var root [32]byte

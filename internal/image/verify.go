@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"wellcar.dev/internal/lock"
+	"wellcar.dev/internal/release"
 )
 
 // Rebuild makes an image from a recorded recipe and lock in folder out. It
@@ -77,6 +78,10 @@ func recorded(dir, scratch string) (Recipe, lock.Lock, error) {
 		return Recipe{}, lock.Lock{}, err
 	}
 	recipe, err := LoadRecipe(os.DirFS(scratch))
+	if err == nil && !release.ValidVersion(record.Version) {
+		err = fmt.Errorf("the version %q in %s is not MAJOR.MINOR.PATCH", record.Version, BuildFile)
+	}
+	recipe.Version, recipe.Platform = record.Version, record.Platform // a build may be told others than the recipe's
 	return recipe, l, err
 }
 

@@ -118,12 +118,16 @@ func provenance(r image.Record, l lock.Lock, files []release.File) ([]byte, erro
 	for _, own := range [][2]string{{"wellcard", r.Inputs.Wellcard}, {"wellcar-init", r.Inputs.Init}} {
 		inputs = append(inputs, object{"name": own[0], "digest": object{"sha256": own[1]}})
 	}
+	parameters := object{"recipe": object{"sha256": r.Inputs.Recipe}, "lock": object{"sha256": r.Inputs.Lock}, "version": r.Version}
+	if r.Platform != "" {
+		parameters["platform"] = r.Platform
+	}
 	return indent(object{
 		"_type": "https://in-toto.io/Statement/v1", "subject": subjects, "predicateType": "https://slsa.dev/provenance/v1",
 		"predicate": object{
 			"buildDefinition": object{
 				"buildType":            "https://wellcar.dev/build/v1",
-				"externalParameters":   object{"recipe": object{"sha256": r.Inputs.Recipe}, "lock": object{"sha256": r.Inputs.Lock}, "version": r.Version},
+				"externalParameters":   parameters,
 				"internalParameters":   object{"board": r.Board, "locked": r.Locked, "kernel": r.Kernel, "root_hash": r.RootHash},
 				"resolvedDependencies": inputs,
 			},
