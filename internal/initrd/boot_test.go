@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"wellcar.dev/internal/bootargs"
 	"wellcar.dev/internal/format/erofs"
 	"wellcar.dev/internal/format/fat"
 	"wellcar.dev/internal/format/fstree"
@@ -55,10 +56,13 @@ type fake struct {
 // ended stops a boot where the real machine would not return.
 type ended struct{ how string }
 
-func newFake(t *testing.T, words string) *fake {
+func newFake(t *testing.T, words string) *fake { return newFakeWith(t, words, nil) }
+
+// newFakeWith has an add-on of the kernel too, unless it is nil.
+func newFakeWith(t *testing.T, words string, addOn []byte) *fake {
 	f := &fake{T: t, root: t.TempDir(), size: 60 << 20}
 	f.disk = filepath.Join(t.TempDir(), "disk")
-	f.makeDisk()
+	f.makeDisk(addOn)
 	put(t, f.root, map[string]string{
 		"modules.list":                         "virtio_blk:\next4:\nvfat:\n[always]\next4\n[alias]\nvirtio:d2 virtio_blk\n",
 		"proc/cmdline":                         fmt.Sprintf("usrhash=%x %s\n", f.hash, words),
@@ -68,7 +72,7 @@ func newFake(t *testing.T, words string) *fake {
 	return f
 }
 
-func (f *fake) makeDisk() {
+func (f *fake) makeDisk(addOn []byte) {
 	w, err := os.Create(f.disk)
 	f.must(err)
 	defer w.Close()
@@ -81,6 +85,9 @@ func (f *fake) makeDisk() {
 	}
 	esp := fstree.New()
 	f.must(esp.Put(fstree.Node{Path: layout.FirstBootFlags[0], Kind: fstree.File, Mode: 0o644, Blob: fstree.BytesBlob([]byte("1"))}))
+	if addOn != nil {
+		f.must(esp.Put(fstree.Node{Path: layout.KernelAddOn, Kind: fstree.File, Mode: 0o644, Blob: fstree.BytesBlob(addOn)}))
+	}
 	f.must(fat.Write(at(1), 40<<20, fat.Options{Label: "EFI-SYSTEM"}, esp))
 	f.writeUsr(w, int64(44*mebi)*512) // slot B
 	f.writeExt4(at(6), "OEM")
@@ -381,13 +388,19 @@ func TestRestartForKernelArguments(t *testing.T) {
 	}
 }
 
-func TestSettingsOfTheOwner(t *testing.T) {
-	const settings, word = "set linux_append=\"$linux_append my.word=1\"\n", " my.word=1"
+// addOnStub is the smallest PE32+ image that a section can be added to.
+func addOnStub() []byte {
 	stub := make([]byte, 512)
 	copy(stub, "MZ")
 	stub[0x3c] = 0x40
 	copy(stub[0x40:], "PE\x00\x00\x64\x86")
 	stub[0x54], stub[0x58], stub[0x59], stub[0x79], stub[0x7d], stub[0x95] = 112, 0x0b, 0x02, 0x10, 0x02, 0x02
+	return stub
+}
+
+func TestSettingsOfTheOwner(t *testing.T) {
+	const settings, word = "set linux_append=\"$linux_append my.word=1\"\n", " my.word=1"
+	stub := addOnStub()
 	for _, c := range []struct {
 		name, settings, words string
 		stub                  string
@@ -410,6 +423,32 @@ func TestSettingsOfTheOwner(t *testing.T) {
 			f.expectNot("BOOT FAILED: restart")
 		})
 	}
+}
+
+// TestImageForAPlatform boots an image whose OEM partition has oem_id for the
+// first time, with the add-on that its build put beside the kernel and without.
+func TestImageForAPlatform(t *testing.T) {
+	const settings, words = "set oem_id=\"ec2\"\nset linux_append=\"net.ifnames=0\"\n", "flatcar.oem.id=ec2 net.ifnames=0"
+	addOn, err := bootargs.Make(addOnStub(), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot := func(line string, addOn []byte) (*fake, string) {
+		f := newFakeWith(t, line, addOn)
+		put(t, f.root, map[string]string{earlyOEM + "/grub.cfg": settings, "usr/" + layout.AddOnStub: string(addOnStub())})
+		return f, f.boot(nil)
+	}
+	f, end := boot(words, addOn)
+	f.expect("wellcard provision --root /sysroot --platform aws --stage fetch-offline", "mount,files,umount")
+	f.expectNot("restarting with")
+	if end != "handed over" {
+		t.Errorf("with the add-on the first boot ended: %s", end)
+	}
+	if f, end = boot("", nil); end != "rebooted" {
+		t.Errorf("without one it ended: %s", end)
+	}
+	f.expectLog("restarting with other words")
+	f.expectNot("wellcard provision")
 }
 
 func TestFailureIsToldToTheNextBoot(t *testing.T) {
