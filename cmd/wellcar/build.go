@@ -26,7 +26,10 @@ kernel image, and the records that wellcar verify and wellcar diff read.
 
 A package that the archive no longer has is replaced by its newest version,
 the build says so and is marked as not locked; --lock=require fails instead.
-Equal recipe, lock and programs give equal bytes on every machine.`
+Equal recipe, lock and programs give equal bytes on every machine.
+
+With --platform the machines of the image know where they run, and so where they
+find their configuration; nothing else of the image changes.`
 
 // buildFlags are those of verbs that build.
 func (w *workshop) buildFlags(f *pflag.FlagSet) {
@@ -55,11 +58,13 @@ func buildCommand(a *app) *cobra.Command {
 		Long:  buildLong,
 		Example: `  wellcar build
   wellcar build --version 0.2.0 --out /tmp/next
+  wellcar build --platform openstack --out /tmp/openstack
   wellcar build --out /tmp/a --lock require --archive http://mirror.example/debian`,
 		Args: cobra.NoArgs,
 	}
 	w.buildFlags(c.Flags())
 	c.Flags().StringVar(&w.version, "version", "", "version of the image instead of the recipe's")
+	c.Flags().StringVar(&w.platform, "platform", "", "`ID` of the platform that the image is for, instead of the recipe's: openstack, aws, vmware, ... (see docs/platforms.md)")
 	c.Flags().StringVar(&w.out, "out", defaultOut, "folder of the results")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		w.logf = a.show.note
@@ -86,6 +91,9 @@ func reportBuild(a *app, r image.Result, spans []qemu.Span, total time.Duration)
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "image\t%s\n", r.Disk)
+	if r.Record.Platform != "" {
+		fmt.Fprintf(table, "platform\t%s\n", r.Record.Platform)
+	}
 	fmt.Fprintf(table, "/usr\t%.1f MB in %d names\n", float64(r.Record.Usr.DataSize+r.Record.Usr.TreeSize)/1e6, r.Record.Files)
 	fmt.Fprintf(table, "initrd\t%.1f MB\n", float64(r.Record.Initrd.Size)/1e6)
 	fmt.Fprintf(table, "UKI\t%.1f MB\n", float64(r.Record.UKI.Size)/1e6)
@@ -98,7 +106,7 @@ func reportBuild(a *app, r image.Result, spans []qemu.Span, total time.Duration)
 	fmt.Fprintf(table, "time in all\t%s\n", seconds(total))
 	table.Flush()
 	a.show.result("built", map[string]any{
-		"image": r.Disk, "root_hash": r.Record.RootHash, "locked": r.Record.Locked,
+		"image": r.Disk, "platform": r.Record.Platform, "root_hash": r.Record.RootHash, "locked": r.Record.Locked,
 		"usr_bytes": r.Record.Usr.DataSize + r.Record.Usr.TreeSize, "initrd_bytes": r.Record.Initrd.Size,
 		"uki_bytes": r.Record.UKI.Size, "seconds": times, "total_seconds": total.Seconds(),
 	}, string(bytes.TrimRight(text.Bytes(), "\n")))
@@ -156,7 +164,11 @@ func (w *workshop) upToDate(in image.Input) (bool, error) {
 	if _, err := os.Stat(filepath.Join(w.out, image.DiskFile)); err != nil {
 		return false, nil
 	}
-	return record.Inputs == image.Inputs{
+	platform, err := in.Recipe.For()
+	if err != nil {
+		return false, err
+	}
+	return record.Platform == platform.ID && record.Inputs == image.Inputs{
 		Lock: digest(locked), Recipe: digest(in.Recipe.Archive()), Init: digest(initrd), Wellcard: digest(wellcard),
 	}, nil
 }

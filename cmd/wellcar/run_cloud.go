@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/qemu"
 	"wellcar.dev/internal/qemu/cloud"
 )
@@ -27,8 +29,8 @@ func (h *host) playCloud(file string, m *qemu.Machine, key string) (*playedCloud
 		return nil, withCode(exitUsage, err)
 	}
 	table = table.Fill(m.FwCfg[configName], key)
+	m.KernelArgs = append(platformWords(m.Image, table.Platform), m.KernelArgs...)
 	if table.Platform != "" {
-		m.KernelArgs = append(m.KernelArgs, "flatcar.oem.id="+table.Platform)
 		m.FwCfg = nil
 	}
 	p := &playedCloud{}
@@ -46,6 +48,16 @@ func (h *host) playCloud(file string, m *qemu.Machine, key string) (*playedCloud
 		m.Services = append(m.Services, qemu.Service{Guest: address, Command: []string{h.self, "pipe", p.server.Addr}})
 	}
 	return p, nil
+}
+
+// platformWords are the words for the kernel that make the machine of an image
+// one of a platform; "" is QEMU's. There are none where the image says the same.
+func platformWords(image, platform string) []string {
+	own, platform := cmp.Or(imagePlatform(image), "qemu"), cmp.Or(platform, "qemu")
+	if layout.PlatformID(own) == layout.PlatformID(platform) {
+		return nil
+	}
+	return []string{"flatcar.oem.id=" + platform}
 }
 
 // attach gives a machine the config drive.

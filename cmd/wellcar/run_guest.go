@@ -167,6 +167,9 @@ func (h *host) boot(ctx context.Context, m qemu.Machine, o bootOptions) (*guest,
 		if g.cloud, err = h.playCloud(o.cloud, &m, g.key.Line); err != nil {
 			return nil, err
 		}
+	} else if words := platformWords(disk, ""); words != nil {
+		h.app.show.note("the image is for another platform; without --cloud its machine is one of QEMU")
+		m.KernelArgs = append(words, m.KernelArgs...)
 	}
 	if m.Accel, err = h.accel(ctx, m.Accel); err != nil {
 		return nil, err

@@ -41,6 +41,7 @@ var (
 type workshop struct {
 	recipeDir string
 	version   string // instead of the recipe's
+	platform  string // the same
 	out       string
 	archive   string // address flag
 	policy    archive.Policy
@@ -72,7 +73,10 @@ func (w *workshop) recipe() (image.Recipe, error) {
 	if w.version != "" && !release.ValidVersion(w.version) {
 		return r, withCode(exitUsage, fmt.Errorf("--version %q: write three numbers without leading zeros, such as 1.2.3", w.version))
 	}
-	r.Version = cmp.Or(w.version, r.Version)
+	r.Version, r.Platform = cmp.Or(w.version, r.Version), cmp.Or(w.platform, r.Platform)
+	if _, err := r.For(); err != nil { // a recipe's own was checked
+		return r, withCode(exitUsage, fmt.Errorf("--platform: %w", err))
+	}
 	return r, nil
 }
 
