@@ -192,7 +192,9 @@ func TestFleetLock(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	f := FleetLock{URL: server.URL + "/", ID: "m1", Client: server.Client()}
+	// as systemd-id128 --app-specific=de35106b6ec24688b63afddaa156679b machine-id prints it
+	const machine, id = "0123456789abcdef0123456789abcdef", "583627a932274834a8ebd99f4ed41c0d"
+	f := FleetLock{URL: server.URL + "/", ID: machine, Client: server.Client()}
 	if err := f.Lock(t.Context()); err == nil || !strings.Contains(err.Error(), "another has it") {
 		t.Error(err)
 	}
@@ -200,14 +202,19 @@ func TestFleetLock(t *testing.T) {
 	if err := errors.Join(f.Lock(t.Context()), f.Unlock(t.Context())); err != nil {
 		t.Error(err)
 	}
-	want := []string{"POST /v1/pre-reboot true map[client_params:map[group:default id:m1]]", "POST /v1/pre-reboot true map[client_params:map[group:default id:m1]]",
-		"POST /v1/steady-state true map[client_params:map[group:default id:m1]]"}
+	want := []string{"POST /v1/pre-reboot true map[client_params:map[group:default id:" + id + "]]", "POST /v1/pre-reboot true map[client_params:map[group:default id:" + id + "]]",
+		"POST /v1/steady-state true map[client_params:map[group:default id:" + id + "]]"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	f.Group = "a b"
 	if err := f.Lock(t.Context()); err == nil {
 		t.Error("a group with a space was sent")
+	}
+	for _, bad := range []string{"", "m1", machine + "00"} {
+		if err := (FleetLock{URL: server.URL, ID: bad, Client: server.Client()}).Lock(t.Context()); err == nil {
+			t.Errorf("the id %q was taken for a machine's", bad)
+		}
 	}
 }
 
