@@ -2,7 +2,8 @@ package slot
 
 import "fmt"
 
-// MarkGood takes the counter off the running kernel.
+// MarkGood takes the counter off the running kernel. One that was put behind
+// another meanwhile stays there.
 func MarkGood(s State) ([]Change, error) {
 	k, ok := s.RunningKernel()
 	if !ok {
@@ -10,6 +11,9 @@ func MarkGood(s State) ([]Change, error) {
 	}
 	if k.Good() {
 		return nil, nil
+	}
+	if k.Unproved && !alone(s) {
+		return k.to(Name{Version: k.Version, Counted: true}), nil
 	}
 	return k.to(Name{Version: k.Version}), nil
 }
@@ -32,8 +36,8 @@ func MarkBad(s State, key KeyOf) ([]Change, error) {
 // needed.
 func releaseHeld(s State, but Kernel) (changes []Change) {
 	for _, k := range s.Kernels {
-		if k != but && k.HeldBack() {
-			changes = append(changes, k.to(Name{Version: k.Version})...)
+		if k != but && (k.HeldBack() || k.Unproved) {
+			changes = append(changes, k.to(k.released())...)
 		}
 	}
 	return changes
@@ -87,13 +91,14 @@ func alone(s State) bool {
 // and the running one is first again.
 func Deactivate(s State) []Change {
 	changes := Clear(s)
-	if k, ok := s.RunningKernel(); ok && k.HeldBack() {
-		changes = append(changes, k.to(Name{Version: k.Version})...)
+	if k, ok := s.RunningKernel(); ok && (k.HeldBack() || k.Unproved) {
+		changes = append(changes, k.to(k.released())...)
 	}
 	return changes
 }
 
 // Prioritize makes a slot the one that starts next, as cgpt prioritize does.
+// What has not proved itself is still on trial after it was put back and forth.
 func Prioritize(s State, id ID, key KeyOf) ([]Change, error) {
 	views := s.Views(key)
 	first, other := views[id].Kernel, views[id.Other()].Kernel
@@ -101,14 +106,11 @@ func Prioritize(s State, id ID, key KeyOf) ([]Change, error) {
 		return nil, fmt.Errorf("putting slot %s first: no kernel on the EFI system partition starts it", id)
 	}
 	var changes []Change
-	if other != nil && (other.Good() || !other.Spent()) && Compare(other.Version, first.Version) > 0 {
-		changes = other.to(Name{Version: other.Version, Counted: true})
+	if other != nil && !other.Spent() && Compare(other.Version, first.Version) > 0 {
+		changes = other.to(other.held())
 	}
-	switch {
-	case first.HeldBack():
-		changes = append(changes, first.to(Name{Version: first.Version})...)
-	case first.Spent():
-		changes = append(changes, first.to(Name{Version: first.Version, Counted: true, Left: Tries})...)
+	if first.HeldBack() || first.Unproved || first.Spent() {
+		changes = append(changes, first.to(first.released())...)
 	}
 	return changes, nil
 }
@@ -123,6 +125,8 @@ func Set(s State, id ID, tries *int, successful *bool, key KeyOf) ([]Change, err
 	n := k.Name
 	if successful != nil {
 		switch {
+		case *successful && n.Unproved:
+			n = Name{Version: n.Version, Counted: true}
 		case *successful && !n.Good():
 			n = Name{Version: n.Version}
 		case !*successful && n.Good():
@@ -130,7 +134,7 @@ func Set(s State, id ID, tries *int, successful *bool, key KeyOf) ([]Change, err
 		}
 	}
 	if tries != nil && n.Counted && !n.HeldBack() {
-		n.Left = *tries
+		n.Left, n.Unproved = *tries, n.Unproved && *tries == 0
 	}
 	return k.to(n), nil
 }

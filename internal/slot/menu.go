@@ -75,10 +75,13 @@ const maxMarks = 15
 
 // marks writes a counter in a form that a script can count down in without
 // changing its length: one "I" for each start left, one "-" for each used.
-// What is good has none.
+// What is good has none; what is to come last has no start left.
 func marks(n Name) string {
-	if n.Good() {
+	switch {
+	case n.Good():
 		return ""
+	case n.Unproved:
+		return "-"
 	}
 	return strings.Repeat("-", min(n.Done, maxMarks)) + strings.Repeat("I", min(n.Left, maxMarks))
 }
@@ -120,7 +123,7 @@ func Whole(vars map[string]string) bool { return vars["begin"] != "" && vars["be
 func Counted(vars map[string]string) (changes []Change) {
 	for _, i := range []string{"1", "2"} {
 		n, ok := ParseName(vars["file_"+i])
-		if !ok || n.Good() {
+		if !ok || n.Good() || n.Unproved {
 			continue
 		}
 		if used := strings.Count(vars["tries_"+i], "-") - min(n.Done, maxMarks); used > 0 {

@@ -16,10 +16,11 @@ const Tries = 3
 
 // Name is what the file name of a unified kernel image says.
 type Name struct {
-	Version string
-	Counted bool // there is a counter: not known to be good
-	Left    int  // starts left
-	Done    int  // starts used
+	Version  string
+	Counted  bool // there is a counter: not known to be good
+	Left     int  // starts left
+	Done     int  // starts used
+	Unproved bool // to be started last, before it could prove itself
 }
 
 var namePattern = regexp.MustCompile(`^wellcar-([0-9][0-9A-Za-z.~-]*?)(?:\+([0-9]{1,4})(?:-([0-9]{1,4}))?)?\.efi$`)
@@ -33,6 +34,7 @@ func ParseName(file string) (n Name, ok bool) {
 	n = Name{Version: m[1], Counted: m[2] != ""}
 	n.Left, _ = strconv.Atoi(m[2])
 	n.Done, _ = strconv.Atoi(m[3])
+	n.Unproved = n.Counted && n.Left == 0 && m[3] == ""
 	return n, true
 }
 
@@ -41,6 +43,8 @@ func (n Name) File() string {
 	switch {
 	case !n.Counted:
 		return "wellcar-" + n.Version + ".efi"
+	case n.Unproved:
+		return "wellcar-" + n.Version + "+0.efi"
 	case n.Done == 0 && n.Left > 0:
 		return fmt.Sprintf("wellcar-%s+%d.efi", n.Version, n.Left)
 	}
@@ -51,10 +55,25 @@ func (n Name) File() string {
 func (n Name) Good() bool { return !n.Counted || n.HeldBack() }
 
 // HeldBack says that a good image is to be started last.
-func (n Name) HeldBack() bool { return n.Counted && n.Left == 0 && n.Done == 0 }
+func (n Name) HeldBack() bool { return n.Counted && n.Left == 0 && n.Done == 0 && !n.Unproved }
 
 // Spent says that every start was used without success.
 func (n Name) Spent() bool { return n.Counted && n.Left == 0 && n.Done > 0 }
+
+// held is the name of an image that is to be started last, though it was not
+// given up.
+func (n Name) held() Name {
+	return Name{Version: n.Version, Counted: true, Unproved: !n.Good()}
+}
+
+// released is the name of an image that is to be started in its turn again.
+// Whatever was used of its trial, the trial begins anew.
+func (n Name) released() Name {
+	if n.Good() {
+		return Name{Version: n.Version}
+	}
+	return Name{Version: n.Version, Counted: true, Left: Tries}
+}
 
 // Compare orders versions as systemd-boot does for those that are numbers
 // with dots; "1.2.3" is above "1.2.3~rc" and below "1.2.3-1".

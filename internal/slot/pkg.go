@@ -7,7 +7,9 @@
 // "wellcar-1.2.3+2-1.efi" has two starts left and used one; without a counter
 // it is good. An image with no starts left is the last that is started. Among
 // the others the highest version is first. To put an older version first, the
-// newer one is set to "+0-0": good, but last ("held back").
+// newer one is set to "+0-0": good, but last ("held back"); one that has not
+// proved itself yet is set to "+0" instead, which systemd-boot reads alike, and
+// is on trial again when its turn comes.
 //
 // Everything here is a function of values. A change of state is a list of
 // renames and removals, to be done in order.

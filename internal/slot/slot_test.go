@@ -64,14 +64,15 @@ func files(s State) string {
 
 func TestName(t *testing.T) {
 	for file, want := range map[string]Name{
-		"wellcar-1.2.3.efi":       {"1.2.3", false, 0, 0},
-		"wellcar-1.2.3+3.efi":     {"1.2.3", true, 3, 0},
-		"wellcar-1.2.3+2-1.efi":   {"1.2.3", true, 2, 1},
-		"wellcar-1.2.3+0-3.efi":   {"1.2.3", true, 0, 3},
-		"wellcar-1.2.3+0-0.efi":   {"1.2.3", true, 0, 0},
-		"wellcar-1.2-rc1+1.efi":   {"1.2-rc1", true, 1, 0},
-		"wellcar-1.2-rc1.efi":     {"1.2-rc1", false, 0, 0},
-		"wellcar-1.2.3~a+1-2.efi": {"1.2.3~a", true, 1, 2},
+		"wellcar-1.2.3.efi":       {"1.2.3", false, 0, 0, false},
+		"wellcar-1.2.3+3.efi":     {"1.2.3", true, 3, 0, false},
+		"wellcar-1.2.3+2-1.efi":   {"1.2.3", true, 2, 1, false},
+		"wellcar-1.2.3+0-3.efi":   {"1.2.3", true, 0, 3, false},
+		"wellcar-1.2.3+0-0.efi":   {"1.2.3", true, 0, 0, false},
+		"wellcar-1.2.3+0.efi":     {"1.2.3", true, 0, 0, true},
+		"wellcar-1.2-rc1+1.efi":   {"1.2-rc1", true, 1, 0, false},
+		"wellcar-1.2-rc1.efi":     {"1.2-rc1", false, 0, 0, false},
+		"wellcar-1.2.3~a+1-2.efi": {"1.2.3~a", true, 1, 2, false},
 	} {
 		got, ok := ParseName(file)
 		if !ok || got != want || got.File() != file {
@@ -110,6 +111,7 @@ func TestViews(t *testing.T) {
 		{machine("B:2.0.0 A:1.0.0", "1.0.0", "2.0.0"), "A 1 0 true; B 2 0 true"},
 		{machine("A:1.0.0 B:2.0.0", "1.0.0", "2.0.0+0-3"), "A 2 0 true; B 0 0 false"},
 		{machine("B:2.0.0 A:1.0.0", "2.0.0+0-0", "1.0.0"), "A 2 0 true; B 1 0 true"},
+		{machine("A:1.0.0 B:2.0.0", "1.0.0", "2.0.0+0"), "A 2 0 true; B 1 3 false"},
 		{machine("A:1.0.0 B:2.0.0", "1.0.0", "3.0.0"), "A 1 0 true; B 0 0 false"},
 	} {
 		v := c.state.Views(key)
@@ -142,7 +144,16 @@ func TestChanges(t *testing.T) {
 		"older first":             {machine("B:2.0.0 A:1.0.0", "2.0.0", "1.0.0"), first(A), "1.0.0 2.0.0+0-0"},
 		"and back":                {machine("A:1.0.0 B:2.0.0", "2.0.0+0-0", "1.0.0"), first(B), "2.0.0 1.0.0"},
 		"spent one first":         {machine("A:1.0.0 B:2.0.0", "2.0.0+0-3", "1.0.0"), first(B), "2.0.0+3 1.0.0"},
-		"running one first":       {machine("A:1.0.0 B:2.0.0", "2.0.0+3", "1.0.0"), first(A), "1.0.0 2.0.0+0-0"},
+		"running one first":       {machine("A:1.0.0 B:2.0.0", "2.0.0+3", "1.0.0"), first(A), "1.0.0 2.0.0+0"},
+		"unproved one first":      {machine("A:1.0.0 B:2.0.0", "2.0.0+0", "1.0.0"), first(B), "2.0.0+3 1.0.0"},
+		"unproved one last again": {machine("A:1.0.0 B:2.0.0", "2.0.0+0", "1.0.0"), first(A), "1.0.0 2.0.0+0"},
+		"trial put last":          {machine("B:2.0.0 A:1.0.0", "2.0.0+2-1", "1.0.0"), first(A), "1.0.0 2.0.0+0"},
+		"good, but put last":      {machine("B:2.0.0 A:1.0.0", "2.0.0+0", "1.0.0"), MarkGood, "1.0.0 2.0.0+0-0"},
+		"good, and alone":         {machine("B:2.0.0 A:1.0.0", "2.0.0+0", "1.0.0+0-3"), MarkGood, "2.0.0 1.0.0+0-3"},
+		"bad, the other unproved": {machine("A:1.0.0 B:2.0.0", "2.0.0+0", "1.0.0+2-1"), bad, "2.0.0+3 1.0.0+0-1"},
+		"deactivate an unproved":  {machine("A:2.0.0 B:1.0.0", "2.0.0+0", "1.0.0+3"), func(s State) ([]Change, error) { return Deactivate(s), nil }, "2.0.0+3"},
+		"unproved, successful":    {machine("A:1.0.0 B:2.0.0", "2.0.0+0", "1.0.0"), set(B, nil, &yes), "1.0.0 2.0.0+0-0"},
+		"unproved, tries":         {machine("A:1.0.0 B:2.0.0", "2.0.0+0", "1.0.0"), set(B, &one, nil), "2.0.0+1 1.0.0"},
 		"blank one first":         {machine("A:1.0.0", "1.0.0"), first(B), "no kernel"},
 		"tries":                   {machine("A:1.0.0 B:2.0.0", "2.0.0+3", "1.0.0"), set(B, &one, &no), "2.0.0+1 1.0.0"},
 		"successful":              {machine("A:1.0.0 B:2.0.0", "2.0.0+3", "1.0.0"), set(B, &zero, &yes), "2.0.0 1.0.0"},
@@ -228,10 +239,39 @@ func TestLives(t *testing.T) {
 	}
 }
 
+// TestPutBackAndForth: a version that never ran is not good because a person
+// put another before it, and then it first again.
+func TestPutBackAndForth(t *testing.T) {
+	for name, c := range map[string]struct {
+		healthy, panics bool
+		want            string
+	}{
+		"good": {true, false, "2.0.0 1.0.0"}, "sick": {false, false, "1.0.0 2.0.0+0-1"}, "panicking": {false, true, "1.0.0 2.0.0+0-3"},
+	} {
+		s := machine("A:1.0.0 B:2.0.0", "1.0.0", "2.0.0+3")
+		for _, id := range []ID{A, B} {
+			changes, err := Prioritize(s, id, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s = do(s, changes)
+			if id == A {
+				s = start(t, s, "2.0.0", c.healthy, c.panics)
+			}
+		}
+		for range 5 {
+			s = start(t, s, "2.0.0", c.healthy, c.panics)
+		}
+		if files(s) != c.want {
+			t.Errorf("%s: %s, want %s", name, files(s), c.want)
+		}
+	}
+}
+
 func start(t *testing.T, s State, tested string, healthy, panics bool) State {
 	next := Order(s.Kernels)[0]
 	if next.Counted && next.Left > 0 { // what systemd-boot does
-		s = do(s, next.to(Name{next.Version, true, next.Left - 1, next.Done + 1}))
+		s = do(s, next.to(Name{Version: next.Version, Counted: true, Left: next.Left - 1, Done: next.Done + 1}))
 	}
 	s.Running = next.RootHash
 	s.Booted, _ = s.SlotOf(next, key)
@@ -296,7 +336,7 @@ func TestAfter(t *testing.T) {
 }
 
 func FuzzParseName(f *testing.F) {
-	for _, s := range []string{"wellcar-1.2.3+3-0.efi", "wellcar-1.efi", "wellcar-1+0-0.efi"} {
+	for _, s := range []string{"wellcar-1.2.3+3-0.efi", "wellcar-1.efi", "wellcar-1+0-0.efi", "wellcar-1+0.efi"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, file string) {

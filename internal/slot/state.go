@@ -89,8 +89,11 @@ func (s State) Views(key KeyOf) map[ID]View {
 			continue
 		}
 		v := View{Priority: next, Tries: k.Left, Successful: k.Good(), Kernel: &k}
-		if k.Spent() {
+		switch {
+		case k.Spent():
 			v.Priority = 0
+		case k.Unproved:
+			v.Tries = Tries // those that it has once it is first again
 		}
 		views[id] = v
 		next--

@@ -86,7 +86,7 @@ func (u Use) words() string {
 	if u.State == "trial" {
 		return fmt.Sprintf("not proved yet, %d starts left", u.Starts)
 	}
-	return map[string]string{"none": "without a kernel", "good": "good", "held": "good, held back", "given-up": "given up"}[u.State]
+	return map[string]string{"none": "without a kernel", "good": "good", "held": "good, held back", "held-trial": "not proved yet, held back", "given-up": "given up"}[u.State]
 }
 
 // Summary is what Explain says, for programs.
@@ -104,7 +104,7 @@ type Summary struct {
 // Use is what a slot holds.
 type Use struct {
 	Version string `json:"version,omitempty"`
-	State   string `json:"state"`            // none, good, held, given-up, trial
+	State   string `json:"state"`            // none, good, held, held-trial, given-up, trial
 	Starts  int    `json:"starts,omitempty"` // left of a trial
 }
 
@@ -138,6 +138,8 @@ func useOf(v slot.View) Use {
 		return Use{Version: k.Version, State: "held"}
 	case k.Good():
 		return Use{Version: k.Version, State: "good"}
+	case k.Unproved:
+		return Use{Version: k.Version, State: "held-trial"}
 	case k.Spent():
 		return Use{Version: k.Version, State: "given-up"}
 	}

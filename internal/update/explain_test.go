@@ -35,6 +35,7 @@ func TestSummary(t *testing.T) {
 		"wellcar-2.0.0.efi":     `"B":{"version":"2.0.0","state":"good"}},"next":"2.0.0"`,
 		"wellcar-2.0.0+3.efi":   `"B":{"version":"2.0.0","state":"trial","starts":3}},"next":"2.0.0"`,
 		"wellcar-2.0.0+0-3.efi": `"B":{"version":"2.0.0","state":"given-up"}},"next":"1.0.0"`,
+		"wellcar-2.0.0+0.efi":   `"B":{"version":"2.0.0","state":"held-trial"}},"next":"1.0.0"`,
 		"wellcar-2.0.0+0-0.efi": `"B":{"version":"2.0.0","state":"held"}},"next":"1.0.0"`,
 		"wellcar-2.0.0+2-1.efi": `"B":{"version":"2.0.0","state":"trial","starts":2}},"next":"2.0.0"`,
 		"wellcar-10.0.0.efi":    `"B":{"version":"10.0.0","state":"good"}},"next":"10.0.0"`,

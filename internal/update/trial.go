@@ -39,7 +39,8 @@ func (s *Service) settle() {
 
 // cameBack decides about a staged version that does not run: it is bad if its
 // starts are used up. One that lost its kernel to a power cut may be installed
-// again, and one that has starts left comes with the next boot.
+// again, one that has starts left comes with the next boot, and one that a
+// person put behind another waits until it is put first.
 func (s *Service) cameBack(kept *State) {
 	state, err := s.Boot.State()
 	if err != nil {
@@ -52,6 +53,9 @@ func (s *Service) cameBack(kept *State) {
 		s.Logf("%s is not on the EFI system partition any more; it may be installed again", kept.Staged.Version)
 		kept.Staged, kept.Decision = Staged{}, Decision{}
 		s.logError(s.prefs().Set(PrefPrevious, "")) // nothing was tried, so the machine did not go back
+	case state.Kernels[i].Unproved:
+		s.Logf("%s was put behind another version before it could prove itself", kept.Staged.Version)
+		kept.Decision = Decision{}
 	case !state.Kernels[i].Spent():
 		s.Logf("%s has starts left and comes with the next boot", kept.Staged.Version)
 		return
