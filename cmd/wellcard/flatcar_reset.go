@@ -17,7 +17,6 @@ import (
 
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/command"
-	"wellcar.dev/internal/sys/durable"
 )
 
 const flatcarResetUsage = `Usage: flatcar-reset [FLAG...]
@@ -42,7 +41,6 @@ The machine does not reboot by itself.
 const (
 	resetPath  = "/" + layout.ResetFile
 	backupPath = "/flatcar-backup"
-	oemConfig  = "/oem/config.ign"
 )
 
 // resetOptions are the flags of flatcar-reset.
@@ -65,7 +63,7 @@ func runFlatcarReset(ctx context.Context, args []string, out, errOut io.Writer) 
 	}
 	switch {
 	case o.stop:
-		return stopReset()
+		return resetFiles{"/"}.stop()
 	case o.deleteBackup:
 		return os.RemoveAll(backupPath)
 	case o.restoreBackup:
@@ -78,7 +76,11 @@ func runFlatcarReset(ctx context.Context, args []string, out, errOut io.Writer) 
 			return err
 		}
 	}
-	if err := o.stage(ctx); err != nil {
+	config, err := o.config()
+	if err == nil {
+		err = resetFiles{"/"}.stage(o.rule(), config)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "The next boot resets the machine. Reboot to go on, or take it back with flatcar-reset --stop.")
@@ -130,27 +132,6 @@ func (o resetOptions) rule() string {
 	return strings.Join(all, "|")
 }
 
-// stage asks the next boot for it.
-func (o resetOptions) stage(context.Context) error {
-	config, err := o.config()
-	if err != nil {
-		return err
-	}
-	if config != nil {
-		if err := durable.WriteFile(oemConfig, config, 0o600); err != nil {
-			return err
-		}
-	}
-	flagFile := filepath.Join("/boot", layout.FirstBootFlags[0])
-	if err := os.MkdirAll(filepath.Dir(flagFile), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(flagFile, nil, 0o644); err != nil {
-		return err
-	}
-	return durable.WriteFile(resetPath, []byte(o.rule()+"\n"), 0o600)
-}
-
 // config is what is to be put on the OEM partition; nil leaves what is there.
 func (o resetOptions) config() ([]byte, error) {
 	switch {
@@ -160,24 +141,6 @@ func (o resetOptions) config() ([]byte, error) {
 		return json.Marshal(map[string]any{"ignition": map[string]any{"version": "3.0.0", "config": map[string]any{"replace": map[string]string{"source": o.url}}}})
 	}
 	return nil, nil
-}
-
-func stopReset() error {
-	err := os.Remove(resetPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("no reset is waiting")
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(os.Remove(filepath.Join("/boot", layout.FirstBootFlags[0])), removeIfThere(oemConfig))
-}
-
-func removeIfThere(name string) error {
-	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // preview lists the files of the root file system that are kept or deleted.
