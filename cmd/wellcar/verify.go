@@ -15,9 +15,9 @@ import (
 )
 
 const verifyLong = `With --key, checks a release folder against the keys in that file: the signature
-of its manifest, and size and digest of each file, or of one file of it. If the
-file holds an OpenPGP key, the .sig files are checked. Exit status 3 if
-something does not hold.
+of its manifest, and size and digest of each file, or of one file of it. A package
+(.wcu) is checked by the manifest within it. If the file holds an OpenPGP key,
+the .sig files are checked. Exit status 3 if something does not hold.
 
 Without --key, builds an image again from the recipe and the lock that are recorded beside it
 and compares every byte. The programs beside this one must be those that the
@@ -32,6 +32,7 @@ func verifyCommand(a *app) *cobra.Command {
 		Example: `  wellcar verify
   wellcar verify out/wellcar.img
   wellcar verify --key keys/root.pub.pem releases/0.1.0
+  wellcar verify --key keys/root.pub.pem wellcar_production_update.wcu
   wellcar verify --key keys/image.pub.asc releases/0.1.0/wellcar.img.zst`,
 		Args: cobra.MaximumNArgs(1),
 	}

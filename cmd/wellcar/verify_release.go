@@ -12,7 +12,7 @@ import (
 	"wellcar.dev/internal/release"
 )
 
-// verifyRelease checks a release folder, or one file of it, by a public key:
+// verifyRelease checks a release folder, one file of it, or a package, by a public key:
 // root keys for what the manifest lists, an OpenPGP key for the signature
 // beside a file.
 func verifyRelease(ctx context.Context, a *app, keyFile, name string) error {
@@ -31,24 +31,42 @@ func verifyRelease(ctx context.Context, a *app, keyFile, name string) error {
 	if err != nil {
 		return fmt.Errorf("verifying a release: %w", err)
 	}
-	dir, files := name, []string(nil)
+	dir := name
 	if !info.IsDir() {
-		dir, files = filepath.Dir(name), []string{filepath.Base(name)}
+		dir = filepath.Dir(name)
 	}
-	m, err := publish.CheckManifest(dir, trust, release.Policy{Now: time.Now()})
-	if err == nil {
-		err = publish.CheckFiles(dir, m, files, func(done, total int64) { a.show.progress("verify", done, total) })
-	}
+	m, what, err := checkRelease(name, info.IsDir(), trust, release.Policy{Now: time.Now()}, func(done, total int64) { a.show.progress("verify", done, total) })
 	if err != nil {
 		return withCode(exitDiffers, err)
-	}
-	what := fmt.Sprintf("%d files", len(m.All()))
-	if files != nil {
-		what = files[0]
 	}
 	a.show.result("verified", fieldsOf(m, map[string]any{"folder": dir}),
 		fmt.Sprintf("%s: release %s of channel %s, valid until %s; %s as signed", name, m.Version, m.Channel, m.Expires, what))
 	return ctx.Err()
+}
+
+// checkRelease checks a folder, a package, the manifest of a folder, or another
+// file of it, and says what was checked.
+func checkRelease(name string, folder bool, trust release.Trust, policy release.Policy, report func(done, total int64)) (m release.Manifest, what string, err error) {
+	if folder {
+		if m, err = publish.CheckManifest(name, trust, policy); err == nil {
+			err = publish.CheckFiles(name, m, nil, report)
+		}
+		return m, fmt.Sprintf("%d files", len(m.All())), err
+	}
+	packed, err := publish.IsPackage(name)
+	if err != nil {
+		return m, "", err
+	}
+	if packed {
+		m, err = publish.CheckPackage(name, trust, policy, report)
+		return m, "its manifest and full payload", err
+	}
+	dir, what := filepath.Dir(name), filepath.Base(name)
+	m, err = publish.CheckManifest(dir, trust, policy)
+	if err == nil && what != release.ManifestFile {
+		err = publish.CheckFiles(dir, m, []string{what}, report)
+	}
+	return m, what, err
 }
 
 // verifyOpenPGP checks the signature of a file, or of all signed files of a folder.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -130,16 +131,20 @@ func checkClear(name string, keys openpgp.EntityList) error {
 	return nil
 }
 
-// SignedFiles lists the files of a folder that have an OpenPGP signature.
+// SignedFiles lists the files of a folder that have an OpenPGP signature, or
+// should have one: a release signs each of those names.
 func SignedFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("verifying a release: %w", err)
 	}
 	var out []string
+	seen := map[string]bool{}
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".sig"); ok && e.Name() != release.SignatureFile {
-			out = append(out, filepath.Join(dir, name))
+		if name, wants := strings.CutSuffix(e.Name(), ".sig"); wants || wantsSignature(e.Name()) {
+			if name != release.ManifestFile && !seen[name] {
+				out, seen[name] = append(out, filepath.Join(dir, name)), true
+			}
 		} else if strings.HasSuffix(e.Name(), ".DIGESTS.asc") {
 			out = append(out, filepath.Join(dir, e.Name()))
 		}
@@ -148,4 +153,13 @@ func SignedFiles(dir string) ([]string, error) {
 		return nil, fmt.Errorf("verifying a release: %s has no file with an OpenPGP signature", dir)
 	}
 	return out, nil
+}
+
+// wantsSignature says that a release has a signature beside every file of that
+// name.
+func wantsSignature(name string) bool {
+	if file, ok := strings.CutSuffix(name, ".DIGESTS"); ok {
+		return slices.Contains(digested, file)
+	}
+	return slices.Contains(signed, name)
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,7 @@ func TestOpenPGP(t *testing.T) {
 	if err != nil || len(files) < 8 {
 		t.Fatalf("signed files %q, %v", files, err)
 	}
+	checkMissingSignatures(t, dir, public)
 	for _, f := range files {
 		if err := CheckOpenPGP(f, public); err != nil {
 			t.Error(err)
@@ -231,6 +233,61 @@ func TestOpenPGP(t *testing.T) {
 	}
 	if err := CheckOpenPGP(filepath.Join(dir, VersionFile), public); err == nil {
 		t.Error("another key verifies it")
+	}
+}
+
+// checkMissingSignatures takes the signatures away, one at a time: the file
+// that had it is not passed over.
+func checkMissingSignatures(t *testing.T, dir string, public []byte) {
+	t.Helper()
+	for _, name := range []string{VersionFile, ImageFile, image.UKIFile + ".DIGESTS"} {
+		file := filepath.Join(dir, name)
+		aside := filepath.Join(t.TempDir(), "aside")
+		if err := os.Rename(file+".sig", aside); err != nil {
+			t.Fatal(err)
+		}
+		files, err := SignedFiles(dir)
+		if err != nil || !slices.Contains(files, file) {
+			t.Errorf("%s without a signature is not among %q, %v", name, files, err)
+		}
+		if err := CheckOpenPGP(file, public); err == nil {
+			t.Errorf("%s passes without a signature", name)
+		}
+		if err := os.Rename(aside, file+".sig"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCheckPackage checks the one file that servers such as Nebraska hand out.
+func TestCheckPackage(t *testing.T) {
+	keyDir, dir, other := t.TempDir(), filepath.Join(t.TempDir(), "r"), t.TempDir()
+	makeRelease(t, Input{Build: makeBuild(t, "1.2.3", content(1)), Keys: makeKeys(t, keyDir, 1), Out: dir, Minimum: "0.0.0", Package: true, Update: true})
+	makeKeys(t, other, 2)
+	file := filepath.Join(dir, release.PackageFile)
+	for name, want := range map[string]bool{file: true, filepath.Join(dir, release.ManifestFile): false, filepath.Join(dir, FullFile): false} {
+		if got, err := IsPackage(name); err != nil || got != want {
+			t.Errorf("%s is a package: %v, %v", name, got, err)
+		}
+	}
+	last := int64(0)
+	m, err := CheckPackage(file, trustOf(t, keyDir), release.Policy{Now: date}, func(done, total int64) { last = total - done })
+	if err != nil || m.Version != "1.2.3" || last != 0 {
+		t.Errorf("%s, %v; %d bytes were not reported", m.Version, err, last)
+	}
+	if _, err := CheckPackage(file, trustOf(t, other), release.Policy{Now: date}, nil); err == nil {
+		t.Error("a machine with another root key took it")
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"cut": whole[:len(whole)-1], "longer": append(bytes.Clone(whole), 0), "head only": whole[:20],
+		"another byte": append(append(bytes.Clone(whole[:len(whole)-9]), whole[len(whole)-9]^1), whole[len(whole)-8:]...)} {
+		write(t, file, data)
+		if _, err := CheckPackage(file, trustOf(t, keyDir), release.Policy{Now: date}, nil); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
