@@ -137,58 +137,6 @@ func underscored(args []string) []string {
 	return out
 }
 
-type engineClient struct {
-	r           *update.Remotely
-	out, errOut io.Writer
-}
-
-func (c engineClient) note(text string) { fmt.Fprintln(c.errOut, text) }
-
-func (c engineClient) status(ctx context.Context) error {
-	s, err := c.r.Status(ctx)
-	if err != nil {
-		return fmt.Errorf("asking for the status: %w", err)
-	}
-	_, err = io.WriteString(c.out, s.Text())
-	return err
-}
-
-// update starts an update and prints the status at each turn.
-func (c engineClient) update(ctx context.Context) error {
-	c.note("Initiating update check and install.")
-	if s, err := c.r.Status(ctx); err != nil || s.Operation == update.NeedReboot {
-		if err == nil {
-			c.note("Update succeeded -- reboot needed.")
-		}
-		return err
-	}
-	if err := c.r.Attempt(ctx); err != nil {
-		return fmt.Errorf("starting the update: %w", err)
-	}
-	var last update.Status
-	shown := update.Operation("")
-	err := c.r.Watch(ctx, func(s update.Status) bool {
-		if s.Operation != shown {
-			fmt.Fprint(c.out, s.Text())
-		}
-		last, shown = s, s.Operation
-		return s.Operation == update.Idle || s.Operation == update.NeedReboot
-	})
-	if err != nil {
-		return err
-	}
-	if last.Operation == update.NeedReboot {
-		c.note("Update succeeded -- reboot needed.")
-		return nil
-	}
-	reason, _ := c.r.LastError(ctx) // the bus lets root ask, not core
-	if reason != "" {
-		return fmt.Errorf("the update failed: %s", reason)
-	}
-	c.note("No update available.")
-	return nil
-}
-
 // loginText is a part of the text at login.
 const loginText = "/run/flatcar/motd.d/update"
 

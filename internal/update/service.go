@@ -189,7 +189,7 @@ func (s *Service) round(ctx context.Context, source string) time.Duration {
 	}
 	server, ok := settings.Server()
 	if !ok {
-		s.Logf("no check: SERVER=%s names no server", settings.Get("SERVER"))
+		s.noServer(fmt.Sprintf("SERVER=%s names no server", settings.Get("SERVER")), source)
 		return s.poll.Next(0, "", s.Random())
 	}
 	if _, err := os.Stat(filepath.Join(s.Root, DevMode)); err == nil && source == omaha.Scheduler {
@@ -207,6 +207,15 @@ func (s *Service) round(ctx context.Context, source string) time.Duration {
 	s.logError(err)
 	s.lastError.Store(errorText(err))
 	return s.poll.Next(c.status, c.pollAsked, s.Random())
+}
+
+// noServer says why nobody is asked; to a person, as a failed check is told.
+func (s *Service) noServer(why, source string) {
+	s.Logf("no check: %s", why)
+	s.lastError.Store(why)
+	if source == omaha.OnDemand && s.board.get().Operation != NeedReboot {
+		s.board.change(func(st *Status) { st.Operation = ReportingFailed })
+	}
 }
 
 // rest makes the client idle again after a round, unless a reboot is due.

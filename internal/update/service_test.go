@@ -227,7 +227,7 @@ func TestRefuses(t *testing.T) {
 		"too much":       {func(_ *box, w *world) { w.spoil = answer("/update/", 200, make([]byte, 2<<20)) }, "more came than allowed", ""},
 		"disabled": {func(b *box, _ *world) {
 			write(b.T, b.root, "etc/flatcar/update.conf", []byte("SERVER=disabled\n"))
-		}, "", ""},
+		}, "SERVER=disabled names no server", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, dir)
