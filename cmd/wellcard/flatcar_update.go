@@ -8,9 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"wellcar.dev/internal/release"
@@ -174,5 +176,28 @@ func disableServer(name string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("disabling updates: %w", err)
 	}
-	return durable.WriteFile(name, []byte(strings.Join(append(kept, "SERVER=disabled"), "\n")+"\n"), 0o644)
+	return rewrite(name, []byte(strings.Join(append(kept, "SERVER=disabled"), "\n")+"\n"))
+}
+
+// rewrite replaces a file, of which mode and owner stay: it may hold passwords.
+func rewrite(name string, data []byte) error {
+	mode, uid, gid := fs.FileMode(0o644), -1, -1
+	if info, err := os.Stat(name); err == nil {
+		mode = info.Mode().Perm()
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			uid, gid = int(st.Uid), int(st.Gid)
+		}
+	}
+	f, err := durable.Create(name, mode)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if err := f.Chown(uid, gid); err != nil {
+		return fmt.Errorf("keeping the owner of %s: %w", name, err)
+	}
+	if _, err := f.Write(data); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return f.Commit()
 }

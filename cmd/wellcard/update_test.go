@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"wellcar.dev/internal/slot"
@@ -80,6 +81,30 @@ func TestDisableServer(t *testing.T) {
 		if err := os.WriteFile(name, []byte("GROUP=beta\nSERVER=http://a\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestDisableServerKeepsSecrets: settings may hold DOWNLOAD_PASSWORD.
+func TestDisableServerKeepsSecrets(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "update.conf")
+	if err := os.WriteFile(name, []byte("DOWNLOAD_PASSWORD=word\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := os.Getuid()
+	if want == 0 {
+		if want = 500; os.Chown(name, want, -1) != nil {
+			want = 0 // this root may not
+		}
+	}
+	if err := disableServer(name); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(name)
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != want {
+		t.Errorf("it belongs to %d, not to %d", st.Uid, want)
 	}
 }
 
