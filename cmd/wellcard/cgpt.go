@@ -25,7 +25,7 @@ const cgptUsage = `Usage: cgpt COMMAND [FLAG...] DRIVE
   add         change or add a partition (-i -b -s -t -u -l -B -S -T -P -A)
   boot        accepted and ignored: firmware does not start partitions here
   create      make an empty table
-  find        list partitions (-t -u -l -v -n -1)
+  find        list partitions (-t -u -l -M -O -v -n -1), of all disks without DRIVE
   legacy      accepted and ignored
   next        print the GUID of the slot that starts next
   prioritize  start a slot first (-i -f)
@@ -42,7 +42,7 @@ func runCgpt(_ context.Context, args []string, out, errOut io.Writer) error {
 		fmt.Fprint(errOut, cgptUsage)
 		return errUsage
 	}
-	c := &cgptCommand{verb: args[0], out: out, flags: flag.NewFlagSet("cgpt "+args[0], flag.ContinueOnError)}
+	c := newCgptCommand(args[0], out)
 	c.flags.SetOutput(errOut)
 	verbs := map[string]func() error{"add": c.add, "boot": c.nothing, "legacy": c.nothing, "create": c.create, "find": c.find, "next": c.next,
 		"prioritize": c.prioritize, "repair": c.repair, "resize": c.resize, "show": c.show}
@@ -58,16 +58,22 @@ func runCgpt(_ context.Context, args []string, out, errOut io.Writer) error {
 	return do()
 }
 
+func newCgptCommand(verb string, out io.Writer) *cgptCommand {
+	return &cgptCommand{verb: verb, out: out, flags: flag.NewFlagSet("cgpt "+verb, flag.ContinueOnError),
+		devices: func() ([]blockdev.Device, error) { return blockdev.List("/sys") }}
+}
+
 // cgptCommand is one call. Flags are text until it is known which were given.
 type cgptCommand struct {
-	verb   string
-	out    io.Writer
-	flags  *flag.FlagSet
-	number int
-	disk   cgpt.Disk
-	path   string // of the disk
-	set    map[string]string
-	values map[string]bool // flags that have a value
+	verb    string
+	out     io.Writer
+	flags   *flag.FlagSet
+	devices func() ([]blockdev.Device, error) // of the machine
+	number  int
+	disk    cgpt.Disk
+	path    string // of the disk
+	set     map[string]string
+	values  map[string]bool // flags that have a value
 }
 
 // apart parts a value that is written right behind its flag: -S1.
@@ -113,7 +119,7 @@ func (c *cgptCommand) load() error {
 		return err
 	}
 	c.path = name
-	all, err := blockdev.List("/sys")
+	all, err := c.devices()
 	if err != nil {
 		return err
 	}
@@ -271,42 +277,6 @@ func (c *cgptCommand) create() error {
 	}
 	c.disk.Table = gpt.Table{DiskGUID: gpt.RandomGUID(rand.Reader), SectorSize: 512, Sectors: uint64(size / 512)}
 	return c.write()
-}
-
-func (c *cgptCommand) find() error {
-	f, err := c.fields()
-	if err != nil {
-		return err
-	}
-	if err := c.load(); err != nil {
-		return err
-	}
-	found := c.disk.Find(f)
-	if len(found) == 0 || c.set["1"] != "" && len(found) != 1 {
-		return fmt.Errorf("%d partitions match", len(found))
-	}
-	for _, n := range found {
-		switch {
-		case c.set["n"] != "":
-			fmt.Fprintln(c.out, n)
-		default:
-			fmt.Fprintln(c.out, partitionPath(c.path, n))
-		}
-		if c.set["v"] != "" {
-			if err := c.disk.Show(c.out, cgpt.ShowOptions{Number: n}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// partitionPath is the device node of a partition.
-func partitionPath(disk string, number int) string {
-	if last := disk[len(disk)-1]; last >= '0' && last <= '9' {
-		return fmt.Sprintf("%sp%d", disk, number)
-	}
-	return fmt.Sprintf("%s%d", disk, number)
 }
 
 func (c *cgptCommand) next() error {
