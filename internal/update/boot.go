@@ -22,6 +22,9 @@ import (
 type Boot struct {
 	ESP  ESP
 	Root string // "/" on a machine: where proc, sys and dev are looked for
+	// MountUsr shows the /usr that a slot's partition holds in a folder, until
+	// it is undone; nil does so under dm-verity.
+	MountUsr func(device string, rootHash [32]byte) (dir string, undo func() error, err error)
 }
 
 // old is what is left of a system that ran before ours came.
@@ -160,24 +163,33 @@ func (b Boot) State() (slot.State, error) {
 
 // held reads which image a partition holds, if any.
 func held(device string) (slot.Key, bool) {
-	f, err := os.Open(device)
+	sb, err := superblock(device)
 	if err != nil {
 		return slot.Key{}, false
+	}
+	return slot.Key(sb.UUID), true
+}
+
+// superblock reads what stands behind the file system of a slot.
+func superblock(device string) (verity.Superblock, error) {
+	f, err := os.Open(device)
+	if err != nil {
+		return verity.Superblock{}, err
 	}
 	defer f.Close()
 	size, err := usrSize(f)
 	if err != nil {
-		return slot.Key{}, false
+		return verity.Superblock{}, err
 	}
 	head := make([]byte, verity.BlockSize)
 	if _, err := f.ReadAt(head, size); err != nil {
-		return slot.Key{}, false
+		return verity.Superblock{}, err
 	}
 	sb, err := verity.ReadSuperblock(head)
-	if err != nil || sb.DataSize() != size {
-		return slot.Key{}, false
+	if err == nil && sb.DataSize() != size {
+		err = fmt.Errorf("the file system of %s has %d bytes, its hash tree is of %d", device, size, sb.DataSize())
 	}
-	return slot.Key(sb.UUID), true
+	return sb, err
 }
 
 // usrSize is the size of the file system in a slot, bytes.

@@ -19,8 +19,8 @@ import (
 // it start next. The running slot is only read.
 //
 // The order keeps the machine startable at each instant: first the kernels of
-// the other slot go, then the slot is written and its root hash compared, then
-// the new kernel is written beside the running one under a name that no boot
+// the other slot go, then the slot is written and its root hash compared and
+// the owner's hook has its say, then the new kernel is written beside the running one under a name that no boot
 // loader takes, and last it gets its name. Each is on the disk before the next.
 type Installer struct {
 	Boot     Boot
@@ -87,6 +87,9 @@ func (in *Installer) Install(ctx context.Context, rel Verified) (note string, er
 	defer j.device.Close()
 	kernel, note, err := j.payloads(ctx)
 	if err != nil {
+		return "", err
+	}
+	if err := j.postinst(ctx); err != nil {
 		return "", err
 	}
 	return note, j.activate(kernel, name, before)

@@ -156,6 +156,10 @@ func checkedApp(broken, deadline string) []configFile {
 	}
 }
 
+// oemHook makes a hook of the owner that writes down what it was shown.
+const oemHook = `printf '%s\n' '#!/bin/sh' 'echo "$1 $(sed -n s/^VERSION=//p $2/lib/os-release) $(findmnt -no FSTYPE $2) $(findmnt -no OPTIONS $2 | grep -ow ro)" > /var/log/oem-postinst' |
+sudo install -D -m 755 /dev/stdin /oem/bin/oem-postinst`
+
 // TestUpdateBIOS follows a machine with a BIOS, where GRUB starts and counts,
 // from one release to the next, and to one on which its application does not
 // work, and back. docs/updates.md does the same under UEFI.
@@ -174,7 +178,9 @@ func TestUpdateBIOS(t *testing.T) {
 		waitGood(first.version),
 		{"other loaders", otherLoaders, "", 0},
 		{"a word of the owner", `echo 'set linux_append="$linux_append wellcar.owner=1"' | sudo tee -a /oem/grub.cfg`, `set linux_append=.*`, 0},
+		{"a hook of the owner", oemHook, "", 0},
 		{"the update", "sudo update_engine_client -update", `.*CURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\n.*Update succeeded -- reboot needed.`, 0},
+		{"what the hook saw", "cat /var/log/oem-postinst; grep -c new-usr /proc/mounts; sudo udevadm settle; sudo dmsetup ls | grep -c new-usr", "B 0.2.0 erofs ro\n0\n0", 1},
 		{"the status", "update_engine_client -status", `LAST_CHECKED_TIME=[1-9]\d*\nPROGRESS=1.000000\nCURRENT_OP=UPDATE_STATUS_UPDATED_NEED_REBOOT\nNEW_VERSION=0.2.0\nNEW_SIZE=[1-9]\d*`, 0},
 		{"the menu", menu, "version_1=0.2.0\ntries_1=III\nversion_2=0.1.0\ntries_2=", 0},
 		{"a mark for others", "test -e /run/reboot-required", ``, 0},

@@ -84,6 +84,7 @@ const (
 	cmdLoad    = 9
 
 	flagReadOnly = 1 << 0
+	flagDeferred = 1 << 17 // of a removal: once nobody has the device open
 )
 
 // request is the number of an ioctl: _IOWR(0xfd, cmd, struct dm_ioctl).
@@ -116,6 +117,20 @@ func CreateReadOnly(name, uuid string, target Target) (Device, error) {
 		}
 	}
 	return Device{Name: name, Major: unix.Major(dev), Minor: unix.Minor(dev)}, nil
+}
+
+// Remove takes a device away, at the latest when its last user, who may be
+// udev, closes it.
+func Remove(name string) error {
+	f, err := os.OpenFile(Control, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("opening device-mapper: %w", err)
+	}
+	defer f.Close()
+	if _, err := call(f, cmdRemove, name, message{flags: flagDeferred}); err != nil {
+		return fmt.Errorf("removing device %s: %w", name, err)
+	}
+	return nil
 }
 
 // message is what varies between calls.
