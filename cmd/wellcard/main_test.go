@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"wellcar.dev/internal/provision"
 )
 
 // call runs wellcard and returns exit code, stdout and stderr.
@@ -112,6 +115,40 @@ func TestStagesInSeparateProcesses(t *testing.T) {
 	}
 	if _, out, _ := call("wellcard", "report", "--record", record); !strings.Contains(out, "/f") {
 		t.Error(out)
+	}
+}
+
+// TestKeptBeforeUnmount has the applied config written before the umount stage
+// takes /var away, and never after it.
+func TestKeptBeforeUnmount(t *testing.T) {
+	dir := t.TempDir()
+	config := provision.Empty("c.ign")
+	config.UserProvided = true
+	p := &provisioning{root: dir, record: filepath.Join(dir, "run/provision.json"), log: plainLog{io.Discard, "provision"}, reporter: reporter{full: &config}}
+	p.rec.Steps = []provision.RecordedStep{{Kind: "writeFile", Outcome: provision.Done}, {Kind: "unmount", Outcome: provision.Pending}}
+	ended := p.session().Ended
+	ended(provision.StageMount, nil)
+	if _, err := os.Stat(filepath.Join(dir, storedRecord)); err == nil {
+		t.Error("kept before there are files")
+	}
+	ended(provision.StageFiles, nil)
+	for _, name := range []string{storedRecord, appliedConfig, appliedPlaces} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if data, _ := os.ReadFile(filepath.Join(dir, storedRecord)); !bytes.Contains(data, []byte("writeFile")) || bytes.Contains(data, []byte("pending")) {
+		t.Errorf("%s", data)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "var")); err != nil { // as umount does
+		t.Fatal(err)
+	}
+	ended(provision.StageUmount, nil)
+	if err := p.saveRecord(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "var")); err == nil {
+		t.Error("written below the mount point")
 	}
 }
 

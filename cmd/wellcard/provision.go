@@ -129,7 +129,16 @@ func (p *provisioning) session() *stage.Session {
 	}
 	return &stage.Session{
 		Base: p.base, User: p.user, Fetcher: p.fetcher, Target: p.target, Facts: p.facts,
-		Fetched: p.fetched, Note: p.note, Begin: p.begin, Before: p.releaseOEM, Ended: p.tellCloud,
+		Fetched: p.fetched, Note: p.note, Begin: p.begin, Before: p.releaseOEM, Ended: p.ended,
+	}
+}
+
+// ended hears of the end of each stage. What is kept on the machine is written
+// while the config's file systems are mounted: /var may be one of them.
+func (p *provisioning) ended(s provision.Stage, failure error) {
+	p.tellCloud(s, failure)
+	if s == provision.StageFiles && failure == nil {
+		p.keepErr = p.keepOnMachine()
 	}
 }
 

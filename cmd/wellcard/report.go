@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/stage"
@@ -152,28 +153,22 @@ func (r *reporting) printReport(told report.Report) error {
 	return err
 }
 
-// leaveReport leaves what the rest of the boot tells: beside the record, and
-// after a success on the machine itself.
+// leaveReport leaves beside the record what the rest of the boot tells.
 func (p *provisioning) leaveReport() error {
 	if err := p.saveTexts(); err != nil {
 		return err
 	}
 	told := p.rec.Report("")
 	err := os.WriteFile(filepath.Join(filepath.Dir(p.record), filepath.Base(report.File)), told.Encode(), 0o644)
-	if err != nil || told.Failed || !p.does(provision.StageFiles) {
-		return err
-	}
-	return p.keepOnMachine()
-}
-
-// does tells whether this process carries out a stage.
-func (p *provisioning) does(s provision.Stage) bool {
-	return len(p.stages) == 0 || slices.Contains(p.stages, s)
+	return errors.Join(err, p.keepErr)
 }
 
 // keepOnMachine stores the record and the config, which day two needs.
 func (p *provisioning) keepOnMachine() error {
-	data, err := p.rec.Encode()
+	if p.record == "" {
+		return nil
+	}
+	data, err := p.keptRecord()
 	if err != nil {
 		return err
 	}
@@ -199,9 +194,20 @@ func (p *provisioning) keepOnMachine() error {
 	return durable.WriteFile(filepath.Join(p.root, appliedConfig), data, 0o600)
 }
 
+// keptRecord is the record as of the files stage. The steps that are left
+// unmount, and are not worth telling.
+func (p *provisioning) keptRecord() ([]byte, error) {
+	rec := p.rec
+	pending := func(s provision.RecordedStep) bool { return s.Outcome == provision.Pending }
+	rec.Steps = slices.DeleteFunc(slices.Clone(rec.Steps), pending)
+	rec.End(nil, time.Since(p.start))
+	return rec.Encode()
+}
+
 // reporter is what a provisioning remembers for its report.
 type reporter struct {
-	full *provision.Config // the user's over the base, if it is known
+	full    *provision.Config // the user's over the base, if it is known
+	keepErr error             // why the record and the config are not on the machine
 }
 
 // listen hears of what a session reads.
