@@ -38,7 +38,7 @@ type Files interface {
 	Chmod(name string, perm uint32) error
 	RemoveAll(name string) error
 	As(uid, gid int, f func() error) error
-	Sync() error
+	Sync(names ...string) error
 }
 
 // Target is the machine that a plan is applied to.
@@ -131,7 +131,7 @@ func ApplyStages(ctx context.Context, p Plan, t Target, stages ...Stage) error {
 	if t.NoSync || t.Files == nil {
 		return err
 	}
-	if syncErr := m.Files.Sync(); err == nil {
+	if syncErr := m.Files.Sync("/oem"); err == nil {
 		err = syncErr
 	}
 	return err

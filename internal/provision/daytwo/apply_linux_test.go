@@ -286,6 +286,60 @@ func (f torn) RemoveAll(name string) error {
 	return f.Files.RemoveAll(name)
 }
 
+// disk notes what is written and what gets to the disk.
+type disk struct {
+	provision.Files
+	did []string
+}
+
+func (d *disk) WriteFile(name string, data []byte, m rootfs.Meta) error {
+	what := "write "
+	if m.Sync {
+		what = "write and sync "
+	}
+	d.did = append(d.did, what+name)
+	return d.Files.WriteFile(name, data, m)
+}
+
+func (d *disk) WriteFrom(name string, m rootfs.Meta, write func(w io.Writer) error) error {
+	d.did = append(d.did, "write "+name)
+	return d.Files.WriteFrom(name, m, write)
+}
+
+func (d *disk) RemoveAll(name string) error {
+	d.did = append(d.did, "remove "+name)
+	return d.Files.RemoveAll(name)
+}
+
+func (d *disk) Sync(names ...string) error {
+	d.did = append(d.did, "sync "+strings.Join(names, " "))
+	return d.Files.Sync(names...)
+}
+
+// TestOrderOnDisk wants each journal on the disk after what it speaks of, and
+// before what comes then, also if /var is a file system of its own.
+func TestOrderOnDisk(t *testing.T) {
+	h := newHost(t)
+	h.first()
+	d := &disk{Files: h.t.Files}
+	h.t.Files = d
+	const all = "sync /var/lib/wellcar/undo /var /var/lib /var/lib/wellcar /var/lib/wellcar/applied.ign /var/lib/wellcar/applied.places /etc /etc/a"
+	h.apply(h.plan(storage("files", fileA), storage("files", fileA2)), "2", time.Minute)
+	h.undo()
+	want := []string{
+		"remove /var/lib/wellcar/undo/journal.json", "remove /var/lib/wellcar/undo",
+		"write /var/lib/wellcar/undo/files/3", "write /var/lib/wellcar/undo/files/4", "write /var/lib/wellcar/undo/files/6",
+		all, "write and sync " + journalFile,
+		"write /etc/a", "write /var/lib/wellcar/applied.places", "write /var/lib/wellcar/applied.ign",
+		all, "write and sync " + journalFile,
+		"write /etc/a", "write /var/lib/wellcar/applied.ign",
+		all, "remove /var/lib/wellcar/undo/journal.json", "remove /var/lib/wellcar/undo", "sync /var/lib/wellcar",
+	}
+	if diff := cmp.Diff(want, d.did); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestCrash stops a change after each of its steps, and the undoing as well,
 // and looks whether the next boot finds the way back.
 func TestCrash(t *testing.T) {

@@ -96,15 +96,25 @@ func (j Journal) check() error {
 func (j Journal) store(files provision.Files) error {
 	data, err := json.MarshalIndent(j, "", " ")
 	if err == nil {
-		err = files.WriteFile(journalFile, append(data, '\n'), rootfs.Meta{Perm: 0o600})
+		err = j.sync(files) // before the journal says that it is there
 	}
 	if err == nil {
-		err = files.Sync()
+		err = files.WriteFile(journalFile, append(data, '\n'), rootfs.Meta{Perm: 0o600, Sync: true})
 	}
 	if err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
 	return nil
+}
+
+// sync writes all that the journal speaks of to disk, and its copies: /var and
+// others may be file systems of their own.
+func (j Journal) sync(files provision.Files) error {
+	names := []string{undoDir}
+	for _, s := range j.Saved {
+		names = append(names, s.Path)
+	}
+	return files.Sync(names...)
 }
 
 // save makes the journal of a plan, with copies of all files that it changes.
@@ -247,10 +257,13 @@ func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) (restar
 		return false, err
 	}
 	u.units(j.Units)
+	if err := j.sync(t.Files); err != nil {
+		return false, err
+	}
 	if err := forget(t.Files); err != nil {
 		return false, err
 	}
-	return restart, t.Files.Sync()
+	return restart, t.Files.Sync(Dir)
 }
 
 // forget removes the journal, and then what it needs.

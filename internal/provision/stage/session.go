@@ -314,7 +314,7 @@ func (s *Session) take(ctx context.Context, plan provision.Plan, target provisio
 	if !sync || target.Files == nil {
 		return err
 	}
-	if syncErr := target.Files.Sync(); err == nil {
+	if syncErr := target.Files.Sync("/oem"); err == nil {
 		err = syncErr
 	}
 	return err

@@ -108,9 +108,23 @@ func (r *Root) writeFrom(name string, m Meta, write func(io.Writer) error) error
 		}
 		if err != nil {
 			unix.Unlinkat(dir, tmp, 0)
+			return err
 		}
-		return err
+		if m.Sync {
+			return syncDir(dir)
+		}
+		return nil
 	})
+}
+
+// syncDir makes the names in a directory, open as a path, durable.
+func syncDir(dir int) error {
+	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Fsync(fd)
 }
 
 func (r *Root) createTemp(dir int) (string, int, error) {
@@ -136,6 +150,11 @@ func (r *Root) fill(fd int, name string, m Meta, write func(io.Writer) error) er
 	}
 	if err := unix.Fchmod(fd, m.Perm); err != nil {
 		return err
+	}
+	if m.Sync {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	return f.Close()
 }

@@ -38,37 +38,37 @@ func (r *Root) Close() error { return r.dir.Close() }
 // Dir is the host's path of the root.
 func (r *Root) Dir() string { return r.name }
 
-// synced are the directories that may have file systems of their own which
-// outlive the work on a root.
-var synced = []string{"/", "/oem", "/var"}
-
-// Sync writes what was changed below the root to its disks, and waits for it.
-func (r *Root) Sync() error {
+// Sync writes the file system of the root to its disk, and those that files
+// and directories at some names are on, and waits for it. Names with nothing
+// or a link there are passed over.
+func (r *Root) Sync(names ...string) error {
 	done := map[uint64]bool{}
-	for _, name := range synced {
-		if err := r.sync(name, done); err != nil {
-			return fmt.Errorf("writing %s to disk: %w", path.Join(r.name, name), err)
+	if err := syncOnce(int(r.dir.Fd()), done); err != nil {
+		return fmt.Errorf("writing %s to disk: %w", r.name, err)
+	}
+	for _, name := range names {
+		fd, err := r.openLast(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			continue
+		}
+		if err == nil {
+			err = syncOnce(fd, done)
+			unix.Close(fd)
+		}
+		if err != nil {
+			return fmt.Errorf("writing the file system of %s to disk: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// sync does it for the file system that a directory is on, unless it is not
-// there or was done.
-func (r *Root) sync(name string, done map[uint64]bool) error {
-	fd, err := r.open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
+// syncOnce syncs the file system of an open file unless that is done.
+func syncOnce(fd int, done map[uint64]bool) error {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || done[st.Dev] {
+	if err := unix.Fstat(fd, &st); err != nil || done[uint64(st.Dev)] {
 		return err
 	}
-	done[st.Dev] = true
+	done[uint64(st.Dev)] = true
 	return unix.Syncfs(fd)
 }
 

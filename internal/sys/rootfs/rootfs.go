@@ -47,6 +47,7 @@ type Meta struct {
 	Perm uint32 // 0..07777, not reduced by a umask
 	UID  int
 	GID  int
+	Sync bool // on the disk, content before name, when the call returns
 }
 
 // Options change how a root is used.

@@ -56,6 +56,16 @@ func TestWriteFileReplacesAtOnce(t *testing.T) {
 	}
 }
 
+func TestSync(t *testing.T) {
+	r, _ := open(t)
+	must(t, r.MkdirAll("/etc", 0o755))
+	m := keep()
+	m.Sync = true
+	must(t, r.WriteFile("/etc/f", []byte("x"), m))
+	must(t, r.Symlink("/dev/null", "/etc/l"))
+	must(t, r.Sync("/etc", "/etc/f", "/etc/l", "/none/at/all", "/etc/f/below"))
+}
+
 func TestNoWayOut(t *testing.T) {
 	r, dir := open(t)
 	must(t, os.Mkdir(filepath.Join(dir, "..", "outside"), 0o755))
