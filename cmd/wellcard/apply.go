@@ -54,7 +54,7 @@ func runApply(ctx context.Context, args []string, out, errOut io.Writer) error {
 	f.BoolVar(&a.undo, "undo", false, "undo the last change")
 	f.BoolVar(&a.boot, "boot", false, "with --undo: the machine starts; undo only what nobody confirmed")
 	f.BoolVar(&a.expired, "expired", false, "with --undo: the time is over; undo only what nobody confirmed")
-	f.BoolVar(&a.allow.Force, "force", false, "replace what people changed by hand")
+	f.BoolVar(&a.allow.Force, "force", false, "replace, or with --undo lose, what people changed by hand")
 	f.BoolVar(&a.allow.Reboot, "allow-reboot", false, "also change, or undo, what needs a reboot, and restart")
 	f.BoolVar(&a.allow.Wipe, "allow-wipe", false, "also replace directories with all that is in them")
 	f.BoolVar(&a.asJSON, "json", false, "print the plan as JSON")

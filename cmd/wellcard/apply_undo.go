@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"wellcar.dev/internal/provision/daytwo"
@@ -33,6 +34,9 @@ func (a *applying) runUndo(ctx context.Context) error {
 	if j.Kernel != nil && !onlyTried && !a.allow.Reboot {
 		return fmt.Errorf("this changes the kernel arguments (%s), which needs a reboot; give --allow-reboot, and the machine restarts at once", j.Kernel.Summary().Name)
 	}
+	if err := a.keepLater(j); err != nil {
+		return err
+	}
 	if a.boot && j.Kernel != nil {
 		if err := a.awaitKernelLine(ctx); err != nil {
 			return err
@@ -44,6 +48,21 @@ func (a *applying) runUndo(ctx context.Context) error {
 	}
 	a.say("undone: %d paths are as they were", len(j.Saved))
 	return a.afterUndo(ctx, restart)
+}
+
+// keepLater refuses to undo what was confirmed where people worked since.
+func (a *applying) keepLater(j daytwo.Journal) error {
+	if j.Phase != daytwo.Applied || a.allow.Force {
+		return nil
+	}
+	later, err := daytwo.Later(a.target.Files, j)
+	if err != nil {
+		return fmt.Errorf("comparing the machine with what the change left: %w", err)
+	}
+	if len(later) > 0 {
+		return fmt.Errorf("this would destroy what changed since: %s; give --force to undo it all the same", strings.Join(later, ", "))
+	}
+	return nil
 }
 
 // awaitKernelLine waits for the partition that udev finds during the boot.

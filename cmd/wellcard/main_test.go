@@ -152,6 +152,43 @@ func TestKeptBeforeUnmount(t *testing.T) {
 	}
 }
 
+// TestUndoKeepsLaterWork undoes a change for good only where nobody worked
+// since.
+func TestUndoKeepsLaterWork(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("what is written belongs to root, and only root can give it")
+	}
+	dir := t.TempDir()
+	root, config, file := filepath.Join(dir, "root"), filepath.Join(dir, "c.ign"), filepath.Join(dir, "root/f")
+	text := `{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/f","contents":{"source":"data:,x"}}]}}`
+	for _, err := range []error{os.Mkdir(root, 0o755), os.WriteFile(config, []byte(text), 0o644)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply := func(code int, want string, args ...string) {
+		t.Helper()
+		got, out, errOut := call(append([]string{"wellcard", "apply", "--root", root}, args...)...)
+		if got != code || !strings.Contains(out+errOut, want) {
+			t.Errorf("%v: %d %s%s", args, got, out, errOut)
+		}
+	}
+	apply(0, "add file /f", config)
+	if err := os.WriteFile(file, []byte("later"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	apply(1, "this would destroy what changed since: /f; give --force", "--undo")
+	if data, _ := os.ReadFile(file); string(data) != "later" {
+		t.Errorf("%q", data)
+	}
+	apply(0, "undone", "--undo", "--force")
+	if _, err := os.Stat(file); err == nil {
+		t.Error("it is still there")
+	}
+	apply(0, "add file /f", config)
+	apply(0, "undone", "--undo")
+}
+
 func TestIgnitionCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	root, config := filepath.Join(dir, "root"), filepath.Join(dir, "config.ign")

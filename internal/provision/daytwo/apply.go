@@ -41,7 +41,11 @@ func Apply(ctx context.Context, t provision.Target, p Plan, c Config, try time.D
 		return false, fmt.Errorf("saving what is to be changed: %w", err)
 	}
 	t.NoSync = true
-	if restart, err = change(ctx, t, p, c); err != nil {
+	restart, err = change(ctx, t, p, c)
+	if err == nil {
+		err = j.noteLeft(t.Files)
+	}
+	if err != nil {
 		if _, undone := Undo(context.WithoutCancel(ctx), t, j, true); undone != nil {
 			return false, fmt.Errorf("%w; undoing what was done before it: %w", err, undone)
 		}

@@ -235,6 +235,48 @@ func TestConfirm(t *testing.T) {
 	h.apply(h.plan(second, first), "3", time.Minute)
 }
 
+// TestUndoOfConfirmed finds the work of people since, and leaves homes alone
+// that were used.
+func TestUndoOfConfirmed(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		h := newHost(t)
+		h.t.Run = func(ctx context.Context, name string, args ...string) ([]byte, error) {
+			if filepath.Base(name) == "useradd" {
+				h.put("/etc/passwd", "root:x:0:0::/root:/bin/bash\nbob:x:1000:1000::/home/bob:/bin/bash\n")
+				h.put("/home/bob/.bashrc", "skel")
+			}
+			return h.run(ctx, name, args...)
+		}
+		h.put("/var/lib/wellcar/provision.json", "{}")
+		before := h.tree()
+		h.apply(h.plan("", users(`{"name":"bob","sshAuthorizedKeys":["k"]}`)+storage("files", fileA)), "2", time.Minute)
+		h.must(Confirm(h.t.Files))
+		later := func(want ...string) {
+			h.Helper()
+			got, err := Later(h.t.Files, h.journal())
+			h.must(err)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		}
+		later()
+		if used {
+			h.put("/home/bob/work", "of weeks")
+			h.put("/etc/a", "by hand")
+			later("/home/bob", "/etc/a")
+		}
+		h.undo()
+		switch _, err := os.Stat(filepath.Join(h.dir, "home/bob/work")); {
+		case used && err != nil:
+			t.Error(err)
+		case !used:
+			if diff := cmp.Diff(before, h.tree()); diff != "" {
+				t.Error(diff)
+			}
+		}
+	}
+}
+
 // torn fails from the n-th change of a file on, as a machine does that loses
 // its power or its disk space.
 type torn struct {

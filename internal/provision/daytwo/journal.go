@@ -54,6 +54,7 @@ type Saved struct {
 	Node Node   `json:"node"`
 	Copy string `json:"copy,omitempty"` // name of the content in copiesDir
 	All  bool   `json:"all,omitempty"`  // nothing was there: remove all that is below, too
+	Left *Node  `json:"left,omitempty"` // as the change left it; of All with a digest of all that is below
 }
 
 // SavedUnit is a unit as it was.
@@ -138,16 +139,16 @@ func save(ctx context.Context, t provision.Target, p Plan) (Journal, error) {
 			paths = append(paths, accountFiles...)
 		}
 	}
-	for _, name := range paths {
-		if err := s.path(name, false); err != nil {
-			return j, err
-		}
-	}
-	for _, c := range p.Changes {
+	for _, c := range p.Changes { // before paths below a home
 		if a, ok := c.created(); ok {
 			if err := s.path(a, true); err != nil {
 				return j, err
 			}
+		}
+	}
+	for _, name := range paths {
+		if err := s.path(name, false); err != nil {
+			return j, err
 		}
 	}
 	if err := j.saveKernel(ctx, t, p); err != nil {
@@ -233,7 +234,8 @@ func (s *saver) units(ctx context.Context, t provision.Target, p Plan) {
 // Undo restores everything that the journal has, whatever of the change was
 // made, and tells whether the machine must restart for that. It may be
 // repeated. With wait false, nothing is waited for that systemd does: for a
-// boot that is still under way.
+// boot that is still under way. A home directory stays that was used since the
+// change was confirmed.
 func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) (restart bool, err error) {
 	u := systemd{ctx, t, wait}
 	for _, s := range j.Units {
@@ -246,8 +248,15 @@ func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) (restar
 			u.try("stop", s.Name)
 		}
 	}
+	stay, err := j.usedHomes(t.Files)
+	if err != nil {
+		return false, err
+	}
 	var errs []error
 	for i := len(j.Saved) - 1; i >= 0; i-- {
+		if stay[j.Saved[i].Path] {
+			continue
+		}
 		if err := restore(t.Files, j.Saved[i]); err != nil {
 			errs = append(errs, fmt.Errorf("restoring %s: %w", j.Saved[i].Path, err))
 		}
