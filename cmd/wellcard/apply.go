@@ -11,11 +11,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/daytwo"
+	"wellcar.dev/internal/sys/filelock"
 	"wellcar.dev/internal/sys/rootfs"
 )
 
@@ -32,6 +35,9 @@ changes it too. A reboot undoes what is not confirmed. With --allow-reboot the
 machine restarts at once if the change needs it, and --try counts from then on.
 
 `
+
+// applyLock is held by whoever changes the machine, or takes a change back.
+const applyLock = "/run/wellcar/apply.lock"
 
 // applying is one run of the applet.
 type applying struct {
@@ -112,6 +118,13 @@ func (a *applying) run(ctx context.Context) error {
 		return err
 	}
 	defer root.Close()
+	if !a.plan {
+		lock, err := a.lock()
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+	}
 	a.target = provision.Target{Files: root, Run: root.Run, Kernel: bootedLine()}
 	switch {
 	case a.confirm:
@@ -120,6 +133,29 @@ func (a *applying) run(ctx context.Context) error {
 		return a.runUndo(ctx)
 	}
 	return a.runChange(ctx)
+}
+
+// lock keeps other changes out. The timer's undoing and the boot's wait for
+// one, and look afterwards what there is to undo.
+func (a *applying) lock() (*os.File, error) {
+	name := filepath.Join(a.root, applyLock)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, fmt.Errorf("locking the machine's config: %w", err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the machine's config: %w", err)
+	}
+	if a.boot || a.expired {
+		err = filelock.Lock(f)
+	} else if err = filelock.Try(f); errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errors.New("another wellcard apply changes this machine right now; try again when it has ended")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func (a *applying) runConfirm(ctx context.Context) error {

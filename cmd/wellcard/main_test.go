@@ -189,6 +189,44 @@ func TestUndoKeepsLaterWork(t *testing.T) {
 	apply(0, "undone", "--undo")
 }
 
+// TestOneChangeAtATime has a second person told, and the end of the time wait
+// for a change that is under way.
+func TestOneChangeAtATime(t *testing.T) {
+	dir := t.TempDir()
+	holder := &applying{root: dir}
+	lock, err := holder.lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"--confirm"}, {"--undo"}, {filepath.Join(dir, "c.ign")}} {
+		code, _, errOut := call(append([]string{"wellcard", "apply", "--root", dir}, args...)...)
+		if code != 1 || !strings.Contains(errOut, "another wellcard apply changes this machine right now") {
+			t.Errorf("%v: %d %s", args, code, errOut)
+		}
+	}
+	ended := make(chan string)
+	go func() {
+		_, out, errOut := call("wellcard", "apply", "--root", dir, "--undo", "--expired")
+		ended <- out + errOut
+	}()
+	journal := filepath.Join(dir, "var/lib/wellcar/undo/journal.json")
+	if err := os.MkdirAll(filepath.Dir(journal), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(journal, []byte(`{"phase":"trying"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case said := <-ended:
+		t.Fatalf("it did not wait: %s", said)
+	default:
+	}
+	lock.Close()
+	if said := <-ended; !strings.Contains(said, "undone: 0 paths") {
+		t.Error(said)
+	}
+}
+
 func TestIgnitionCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	root, config := filepath.Join(dir, "root"), filepath.Join(dir, "config.ign")
