@@ -135,50 +135,44 @@ func (f *failure) Error() string {
 // Unwrap gives the cause.
 func (f *failure) Unwrap() error { return f.err }
 
-// accounts takes the steps of the config; groups come before users, and what
-// goes goes last.
+// accounts takes the steps of the config that make accounts, then changes
+// those that are there; groups come before users, and what goes goes last.
 func accounts(ctx context.Context, t provision.Target, p Plan) error {
 	var steps []provision.Step
 	for _, c := range p.Changes {
 		if c.step != nil {
-			steps = append(steps, asNow(c))
+			steps = append(steps, *c.step)
 		}
 	}
 	if err := provision.Apply(ctx, provision.Plan{Steps: steps}, t); err != nil {
 		return err
 	}
-	for _, c := range p.Changes {
-		if c.Op != Remove || c.What != "user" && c.What != "group" {
-			continue
-		}
-		tool := "/usr/sbin/userdel"
-		if c.group {
-			tool = "/usr/sbin/groupdel"
-		}
-		if t.Run == nil {
-			return &failure{c, errors.New("programs of this machine cannot be run")}
-		}
-		if _, err := t.Run(ctx, tool, c.Name); err != nil {
-			return &failure{c, err}
+	for _, op := range []Op{Alter, Remove} {
+		for _, c := range p.Changes {
+			if c.Op != op || c.What != "user" && c.What != "group" {
+				continue
+			}
+			if t.Run == nil {
+				return &failure{c, errors.New("programs of this machine cannot be run")}
+			}
+			if _, err := t.Run(ctx, c.tool(), append(c.args, c.Name)...); err != nil {
+				return &failure{c, err}
+			}
 		}
 	}
 	return nil
 }
 
-// asNow turns the step of a first boot into the one that the machine needs.
-func asNow(c Change) provision.Step {
-	s := *c.step
-	switch a := s.Action.(type) {
-	case *provision.CreateUser:
-		if c.Op == Alter {
-			s.Action = &provision.ModifyUser{User: a.User}
-		}
-	case *provision.CreateGroup:
-		if c.Op == Alter {
-			s.Action = &provision.ModifyGroup{Group: a.Group}
-		}
+// tool is the program that changes or removes an account.
+func (c Change) tool() string {
+	what, how := "user", "mod"
+	if c.group {
+		what = "group"
 	}
-	return s
+	if c.Op == Remove {
+		how = "del"
+	}
+	return "/usr/sbin/" + what + how
 }
 
 // ordered puts what is made first, by depth and hard links last, then what is

@@ -235,6 +235,22 @@ func TestConfirm(t *testing.T) {
 	h.apply(h.plan(second, first), "3", time.Minute)
 }
 
+// TestAccounts reads the account files and gives the tools what differs.
+func TestAccounts(t *testing.T) {
+	h := newHost(t)
+	h.put("/etc/passwd", "core:x:500:500::/home/core:/bin/sh\n")
+	h.put("/etc/shadow", "root:*:::::::\ncore:a:::::::\n")
+	h.put("/etc/group", "core:x:500:\nkvm:x:78:core\nmine:x:900:root,core\nsudo:x:150:\n")
+	h.put(shippedEtc+"/passwd", "core:x:500:500::/home/core:/bin/bash\n")
+	h.put(shippedEtc+"/group", "sudo:x:150:core\n")
+	old := users(`{"name":"core","groups":["kvm"],"passwordHash":"a","shell":"/bin/sh"}`)
+	h.apply(h.plan(old, groups(`{"name":"g"}`)), "2", 0)
+	want := []string{"groupadd g", "usermod --shell /bin/bash --password * --groups mine,sudo core"}
+	if diff := cmp.Diff(want, h.ran); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestUndoOfConfirmed finds the work of people since, and leaves homes alone
 // that were used.
 func TestUndoOfConfirmed(t *testing.T) {

@@ -41,9 +41,10 @@ type Change struct {
 	Need     Need               `json:"need,omitempty"`
 
 	old, item *Item           // of a path
-	step      *provision.Step // of an account
+	step      *provision.Step // of a new account
 	group     bool
-	enable    *bool // of a unit
+	args      []string // of usermod or groupmod
+	enable    *bool    // of a unit
 	kernel    *provision.KernelArguments
 }
 
@@ -261,51 +262,6 @@ func (f Facts) gid(o provision.Owner) (int, bool) {
 	}
 	id, ok := f.Groups[o.Name]
 	return id, ok && o.Name != ""
-}
-
-func (p *Plan) accounts(old, new map[string]Wanted, f Facts, group bool) {
-	what := "user"
-	if group {
-		what = "group"
-	}
-	for _, name := range union(old, new) {
-		o, was := old[name]
-		n, is := new[name]
-		_, exists := f.Users[name]
-		if group {
-			_, exists = f.Groups[name]
-		}
-		c := Change{What: what, Name: name, At: n.Step.At, step: &n.Step, group: group}
-		switch {
-		case is && !exists:
-			c.Op = Add
-			if was && o.Text == n.Text {
-				c.Op, c.Detail = Keep, "removed by hand"
-				p.Kept = append(p.Kept, c)
-				continue
-			}
-		case is && (!was || o.Text != n.Text):
-			c.Op = Alter
-		case !is && exists && o.made():
-			c.Op, c.At, c.step, c.Detail = Remove, o.Step.At, nil, ""
-			if !group {
-				c.Detail = "the home directory stays"
-			}
-		default:
-			continue
-		}
-		p.Changes = append(p.Changes, c)
-	}
-}
-
-// made tells whether the config made the account, rather than changed one of
-// the image.
-func (w Wanted) made() bool {
-	switch w.Step.Action.(type) {
-	case *provision.CreateUser, *provision.CreateGroup:
-		return true
-	}
-	return false
 }
 
 func (p *Plan) units(old, new State, f Facts) {

@@ -78,6 +78,26 @@ func users(entries ...string) string {
 	return `,"passwd":{"users":[` + strings.Join(entries, ",") + `]}`
 }
 
+func groups(entries ...string) string {
+	return `,"passwd":{"groups":[` + strings.Join(entries, ",") + `]}`
+}
+
+// login has an account with a hash and groups.
+func login(name, hash string, in ...string) func(*Facts) {
+	return func(f *Facts) {
+		f.Logins = map[string]Login{name: {Hash: &hash, Groups: in}}
+		f.Image = map[string]Login{"core": {Groups: []string{"wheel", "sudo"}}}
+	}
+}
+
+func shell(name, program string) func(*Facts) {
+	return func(f *Facts) {
+		a := f.Users[name]
+		a.Shell = program
+		f.Users[name] = a
+	}
+}
+
 func TestDiff(t *testing.T) {
 	by := func(path string, edit func(*Node)) func(*Facts) {
 		return func(f *Facts) {
@@ -118,9 +138,21 @@ func TestDiff(t *testing.T) {
 		"unit by hand":      {units(unitU), units(unitU), func(f *Facts) { f.Units["u.service"] = UnitState{Enabled: "disabled"} }, []string{"kept: keep unit u.service (by hand it is disabled)"}},
 		"mask":              {"", units(`{"name":"x.service","mask":true}`), by("/etc/systemd/system/x.service", func(n *Node) { *n = Node{} }), []string{"add mask of unit x.service (to /dev/null)"}},
 		"user added":        {"", users(`{"name":"bob"}`), func(f *Facts) { delete(f.Users, "bob") }, []string{"add user bob"}},
-		"user changed":      {users(`{"name":"bob"}`), users(`{"name":"bob","shell":"/bin/sh"}`), nil, []string{"change user bob"}},
-		"password changed":  {users(`{"name":"bob","passwordHash":"a"}`), users(`{"name":"bob","passwordHash":"b"}`), nil, []string{"change user bob"}},
+		"user changed":      {users(`{"name":"bob"}`), users(`{"name":"bob","shell":"/bin/sh"}`), nil, []string{"change user bob (shell /bin/sh)"}},
+		"password changed":  {users(`{"name":"bob","passwordHash":"a"}`), users(`{"name":"bob","passwordHash":"b"}`), nil, []string{"change user bob (password)"}},
 		"user removed":      {users(`{"name":"bob"}`), "", nil, []string{"remove user bob (the home directory stays)"}},
+		"password dropped":  {users(`{"name":"core","passwordHash":"a"}`), "", login("core", "a"), []string{"change user core (password locked)"}},
+		"password by hand":  {users(`{"name":"core","passwordHash":"a"}`), users(`{"name":"core"}`), login("core", "b"), []string{"change user core (password locked); CONFLICT: changed by hand since: password"}},
+		"password empty":    {"", users(`{"name":"core","passwordHash":"a"}`), login("core", ""), []string{"change user core (password); CONFLICT: changed by hand since: password"}},
+		"password locked":   {users(`{"name":"core","passwordHash":"a"}`), users(`{"name":"core"}`), login("core", "!a"), nil},
+		"groups dropped":    {users(`{"name":"bob","groups":["docker","wheel"]}`), users(`{"name":"bob","groups":["wheel"]}`), login("bob", "*", "docker", "wheel", "mine"), []string{"change user bob (out of docker)"}},
+		"groups of core":    {users(`{"name":"core","groups":["kvm","wheel"]}`), "", login("core", "*", "kvm", "wheel", "mine"), []string{"change user core (into sudo, out of kvm)"}},
+		"groups by hand":    {users(`{"name":"bob","groups":["docker"]}`), users(`{"name":"bob"}`), login("bob", "*", "mine"), nil},
+		"chsh stays":        {users(`{"name":"bob"}`), users(`{"name":"bob","groups":["wheel"]}`), shell("bob", "/bin/zsh"), []string{"change user bob (into wheel)"}},
+		"chsh in the way":   {users(`{"name":"bob"}`), users(`{"name":"bob","shell":"/bin/sh"}`), shell("bob", "/bin/zsh"), []string{"change user bob (shell /bin/sh); CONFLICT: changed by hand since: shell"}},
+		"chsh as new":       {users(`{"name":"bob"}`), users(`{"name":"bob","shell":"/bin/zsh"}`), shell("bob", "/bin/zsh"), nil},
+		"user by hand":      {"", users(`{"name":"bob","shell":"/bin/sh"}`), nil, []string{"change user bob (shell /bin/sh); CONFLICT: there is a user already that no config made"}},
+		"group's password":  {groups(`{"name":"g","passwordHash":"a"}`), groups(`{"name":"g"}`), nil, []string{"change group g (password locked)"}},
 		"core stays":        {users(`{"name":"core","groups":["wheel"]}`), "", nil, nil},
 		"keys":              {users(`{"name":"core","sshAuthorizedKeys":["k1"]}`), users(`{"name":"core","sshAuthorizedKeys":["k1","k2"]}`), nil, []string{"change SSH keys of core (content)"}},
 		"append, new":       {"", storage("files", `{"path":"/x","append":[{"source":"data:,a"}]}`), by("/x", func(n *Node) { *n = Node{Kind: File} }), nil},

@@ -62,22 +62,16 @@ func missingAccounts(s State, f Facts, group bool) []Difference {
 		if group {
 			continue
 		}
-		if d := accountDiffers(f.Users[name], wanted[name].Step); d != "" {
+		if d := accountDiffers(f.Users[name], wanted[name]); d != "" {
 			out = append(out, Difference{what, name, wanted[name].Step.At, d})
 		}
 	}
 	return out
 }
 
-// accountDiffers says in what an account is not as its step wants it.
-func accountDiffers(a provision.Account, step provision.Step) string {
-	var u provision.User
-	switch act := step.Action.(type) {
-	case *provision.CreateUser:
-		u = act.User
-	case *provision.ModifyUser:
-		u = act.User
-	}
+// accountDiffers says in what an account is not as it is wanted.
+func accountDiffers(a provision.Account, w Wanted) string {
+	u := w.user()
 	var out []string
 	if u.UID != nil && *u.UID != a.UID {
 		out = append(out, fmt.Sprintf("uid %d instead of %d", a.UID, *u.UID))

@@ -40,6 +40,8 @@ type Facts struct {
 	Shipped map[string]bool // paths below /etc that the image has a default of
 	Users   map[string]provision.Account
 	Groups  map[string]int
+	Logins  map[string]Login // of users in the machine's account files
+	Image   map[string]Login // of those in the image's
 	Units   map[string]UnitState
 	Kernel  *Line // see NextLine; nil: not known, or no config asks
 }
@@ -65,7 +67,10 @@ func Gather(ctx context.Context, t provision.Target, states ...State) (Facts, er
 		}
 		f.units(ctx, t, s)
 	}
-	return f, nil
+	var err1, err2 error
+	f.Logins, err1 = logins(t.Files, "/etc")
+	f.Image, err2 = logins(t.Files, shippedEtc)
+	return f, errors.Join(err1, err2)
 }
 
 func look(files provision.Files, name string) (Node, error) {
@@ -106,8 +111,9 @@ func (f *Facts) accounts(ctx context.Context, t provision.Target, s State) error
 	for _, i := range s.Items {
 		users[i.User.Name], groups[i.Group.Name] = true, true
 	}
-	for u := range s.Users {
+	for u, w := range s.Users {
 		users[u] = true
+		groups[w.user().PrimaryGroup], groups[u], groups[usersGroup] = true, true, true
 	}
 	for g := range s.Groups {
 		groups[g] = true
