@@ -106,6 +106,9 @@ func change(ctx context.Context, t provision.Target, p Plan, c Config) (restart 
 			return false, &failure{ch, err}
 		}
 	}
+	if err := mergeKeys(ctx, t, keysOf(p)); err != nil {
+		return false, err
+	}
 	if err := keep(t.Files, c); err != nil {
 		return false, err
 	}
@@ -206,7 +209,7 @@ func one(ctx context.Context, t provision.Target, c Change) error {
 		return remove(t.Files, *c.old)
 	}
 	i := *c.item
-	if _, ok := i.step.Action.(*provision.SSHKeys); ok {
+	if i.keys() {
 		return provision.Apply(ctx, provision.Plan{Steps: []provision.Step{i.step}}, t)
 	}
 	now, err := look(t.Files, i.Path)

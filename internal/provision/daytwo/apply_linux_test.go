@@ -251,6 +251,32 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// TestMergedKeys has keys merged again, where that was done before, after a
+// change and after its end.
+func TestMergedKeys(t *testing.T) {
+	h := newHost(t)
+	const dir, merge = "/home/core/.ssh/", "update-ssh-keys -u core"
+	keys := func(list string) string { return users(`{"name":"core","sshAuthorizedKeys":[` + list + `]}`) }
+	h.apply(h.plan("", keys(`"k1","k2"`)), "1", 0)
+	h.put(dir+"authorized_keys", "mine\n")
+	h.apply(h.plan(keys(`"k1","k2"`), keys(`"k1"`)), "2", 0)
+	if slices.Contains(h.ran, merge) {
+		t.Error("the user's own file was merged")
+	}
+	h.put(dir+"authorized_keys", mergedMarker+"k1\ncloud\n")
+	h.put(dir+"authorized_keys.d/cloud", "cloud\n")
+	h.apply(h.plan(keys(`"k1"`), ""), "3", time.Minute)
+	h.undo()
+	if n := strings.Count(strings.Join(h.ran, "\n"), merge); n != 2 {
+		t.Errorf("merged %d times: %v", n, h.ran)
+	}
+	h.must(os.Remove(filepath.Join(h.dir, dir, "authorized_keys.d/cloud")))
+	h.apply(h.plan(keys(`"k1"`), ""), "4", 0)
+	if data, err := os.ReadFile(filepath.Join(h.dir, dir, "authorized_keys")); err != nil || string(data) != mergedMarker {
+		t.Errorf("with no keys left: %q %v", data, err)
+	}
+}
+
 // TestUndoOfConfirmed finds the work of people since, and leaves homes alone
 // that were used.
 func TestUndoOfConfirmed(t *testing.T) {

@@ -46,6 +46,7 @@ type Journal struct {
 	Saved  []Saved                    `json:"saved"`
 	Units  []SavedUnit                `json:"units,omitempty"`
 	Kernel *provision.KernelArguments `json:"kernel,omitempty"` // the way back
+	Keys   map[string]string          `json:"keys,omitempty"`   // the files with SSH keys, by user
 }
 
 // Saved is a path as it was.
@@ -120,7 +121,7 @@ func (j Journal) sync(files provision.Files) error {
 
 // save makes the journal of a plan, with copies of all files that it changes.
 func save(ctx context.Context, t provision.Target, p Plan) (Journal, error) {
-	j := Journal{Phase: Applying}
+	j := Journal{Phase: Applying, Keys: keysOf(p)}
 	if err := forget(t.Files); err != nil {
 		return j, err
 	}
@@ -262,7 +263,7 @@ func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) (restar
 		}
 	}
 	restart, err = setKernel(ctx, t, j.Kernel)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(append(errs, err, mergeKeys(ctx, t, j.Keys))...); err != nil {
 		return false, err
 	}
 	u.units(j.Units)

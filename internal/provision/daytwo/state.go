@@ -256,7 +256,7 @@ func (s *State) append(a *provision.AppendFile, step provision.Step) {
 func keysItem(a *provision.SSHKeys, step provision.Step, home string) Item {
 	text := strings.TrimRight(strings.Join(a.Keys, "\n"), "\n") + "\n"
 	mode, owner := 0o600, provision.Owner{Name: a.User}
-	file := path.Join(home, ".ssh/authorized_keys.d/ignition")
+	file := path.Join(home, keysFile)
 	return withContent(Item{What: "SSH keys of", Name: a.User, Path: file, Kind: File, Mode: &mode, User: owner, Replace: true, At: step.At, step: step},
 		provision.NewContent([]byte(text)))
 }
