@@ -45,12 +45,12 @@ type applying struct {
 	plan, confirm, undo, boot, expired, asJSON bool
 	try                                        time.Duration
 	allow                                      daytwo.Allow
-	out                                        io.Writer
+	out, log                                   io.Writer
 	target                                     provision.Target
 }
 
 func runApply(ctx context.Context, args []string, out, errOut io.Writer) error {
-	a := &applying{out: out}
+	a := &applying{out: out, log: errOut}
 	f := flag.NewFlagSet("apply", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	f.StringVar(&a.root, "root", "/", "`directory` that is the machine's root")
@@ -168,7 +168,7 @@ func (a *applying) runConfirm(ctx context.Context) error {
 }
 
 func (a *applying) runChange(ctx context.Context) error {
-	config, err := a.load()
+	config, err := a.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -245,23 +245,6 @@ func (a *applying) apply(ctx context.Context, p daytwo.Plan, c provision.Config)
 		a.stopTimer(ctx)
 	}
 	return restart, err
-}
-
-// load reads the new config.
-func (a *applying) load() (provision.Config, error) {
-	data, err := os.ReadFile(a.file)
-	if err != nil {
-		return provision.Config{}, fmt.Errorf("reading the config: %w", err)
-	}
-	c, report := provision.Load(a.file, data, provision.LoadOptions{})
-	if err := report.Err(); err != nil {
-		return c, err
-	}
-	for _, w := range report {
-		a.say("%s", w)
-	}
-	c, more := c.Render(context.Background(), nil)
-	return c.WithoutReferences(), more.Err()
 }
 
 // compare makes the plan of a change.

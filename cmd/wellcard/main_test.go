@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,6 +226,39 @@ func TestOneChangeAtATime(t *testing.T) {
 	lock.Close()
 	if said := <-ended; !strings.Contains(said, "undone: 0 paths") {
 		t.Error(said)
+	}
+}
+
+// applyTo runs the applet for a root of the test's own, with a config.
+func applyTo(t *testing.T, root, config string, args ...string) (int, string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.ign")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := call(append([]string{"wellcard", "apply", "--root", root, file}, args...)...)
+	return code, out + errOut
+}
+
+// TestApplyFetches has a config that another one, and a file, come from a
+// server, with what the config says of fetching.
+func TestApplyFetches(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("what is written belongs to root, and only root can give it")
+	}
+	files := map[string]string{"/f": "fetched"}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, files[r.URL.Path]) // of any host
+	}))
+	defer proxy.Close()
+	files["/more.ign"] = `{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/f","contents":{"source":"http://files.example/f"}}]}}`
+	root := t.TempDir()
+	config := fmt.Sprintf(`{"ignition":{"version":"3.4.0","proxy":{"httpProxy":%q},"config":{"merge":[{"source":"http://configs.example/more.ign"}]}}}`, proxy.URL)
+	if code, said := applyTo(t, root, config); code != 0 || !strings.Contains(said, "add file /f") {
+		t.Errorf("%d %s", code, said)
+	}
+	if data, err := os.ReadFile(filepath.Join(root, "f")); err != nil || string(data) != "fetched" {
+		t.Errorf("%q %v", data, err)
 	}
 }
 
