@@ -262,6 +262,36 @@ func TestApplyFetches(t *testing.T) {
 	}
 }
 
+// TestApplyKeepsBase lays a new config over the base config of the OEM
+// partition, which was below the applied one.
+func TestApplyKeepsBase(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("what is written belongs to root, and only root can give it")
+	}
+	root := t.TempDir()
+	base := filepath.Join(root, "oem/base/base.ign")
+	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const empty = `{"ignition":{"version":"3.4.0"}}`
+	text := `{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/agent","contents":{"source":"data:,x"}}]}}`
+	if err := os.WriteFile(base, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := applyTo(t, root, empty); code != 0 || !strings.Contains(said, "add file /agent") {
+		t.Errorf("%d %s", code, said)
+	}
+	if code, said := applyTo(t, root, empty, "--plan"); code != 0 || said != "Nothing to change.\n" {
+		t.Errorf("%d %s", code, said)
+	}
+	if err := os.Remove(base); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := applyTo(t, root, empty, "--plan"); code != 0 || !strings.Contains(said, "remove file /agent") {
+		t.Errorf("%d %s", code, said)
+	}
+}
+
 func TestIgnitionCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	root, config := filepath.Join(dir, "root"), filepath.Join(dir, "config.ign")
