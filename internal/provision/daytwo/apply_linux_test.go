@@ -251,6 +251,28 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// TestDisabledFromTheStart has a first boot with a unit that was not enabled.
+func TestDisabledFromTheStart(t *testing.T) {
+	h := newHost(t)
+	config := units(unitU, `{"name":"off.service","enabled":false}`)
+	h.apply(h.plan("", config), "1", 0)
+	h.put(presetFile, "enable u.service\n") // as the first boot writes it
+	h.enabled["off.service"] = "disabled"
+	s := state(t, config)
+	f, err := Gather(t.Context(), h.t, s)
+	h.must(err)
+	for _, d := range Drift(s, f) {
+		if d.Name == presetFile && strings.Contains(d.Detail, "content") {
+			t.Error(d)
+		}
+	}
+	for _, c := range h.plan(config, units(unitU)).Changes {
+		if strings.Contains(c.Conflict, "content") {
+			t.Error(c)
+		}
+	}
+}
+
 // TestMergedKeys has keys merged again, where that was done before, after a
 // change and after its end.
 func TestMergedKeys(t *testing.T) {

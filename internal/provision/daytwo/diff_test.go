@@ -262,6 +262,19 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+func TestPresetsOfFirstBoot(t *testing.T) {
+	const want = "enable a\ndisable b\ndisable c@.service 1 2\nenable d\n"
+	for now, made := range map[string]bool{
+		want: true, "enable a\nenable d\n": true, "enable a\ndisable b\nenable d\n": true, "enable a\ndisable c@.service 2\nenable d\n": true,
+		"enable a\n": false, "": false, "disable b\nenable d\n": false, "enable a\ndisable x\nenable d\n": false,
+		"enable a\ndisable c@.service 3\nenable d\n": false, "enable a\nenable b\nenable d\n": false, want + "enable e\n": false,
+	} {
+		if presetsMade(want, now) != made {
+			t.Errorf("%q: %v", now, !made)
+		}
+	}
+}
+
 func TestDrift(t *testing.T) {
 	s := state(t, storage("files", fileA, fileB)+units(unitU)+users(`{"name":"bob","uid":1000,"shell":"/bin/bash"}`)+
 		`,"kernelArguments":{"shouldExist":["a","b=1","b=2"],"shouldNotExist":["nosmt","panic=60"]}`)

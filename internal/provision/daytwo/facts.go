@@ -26,6 +26,8 @@ type Node struct {
 	GID    int    `json:"gid,omitempty"`
 	Sum    string `json:"sha256,omitempty"` // of a file
 	Target string `json:"target,omitempty"` // of a link
+
+	text string // of the preset file, if Gather looked
 }
 
 // UnitState is how systemd sees a unit.
@@ -54,6 +56,13 @@ func Gather(ctx context.Context, t provision.Target, states ...State) (Facts, er
 		n, err := look(t.Files, p)
 		if err != nil {
 			return f, fmt.Errorf("looking at %s: %w", p, err)
+		}
+		if p == presetFile && n.Kind == File {
+			data, err := t.Files.ReadFile(p)
+			if err != nil {
+				return f, fmt.Errorf("looking at %s: %w", p, err)
+			}
+			n.text = string(data)
 		}
 		f.Nodes[p] = n
 		if rest, ok := strings.CutPrefix(p, "/etc/"); ok {
