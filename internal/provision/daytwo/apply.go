@@ -117,7 +117,20 @@ func change(ctx context.Context, t provision.Target, p Plan, c Config) (restart 
 			return false, &failure{ch, err}
 		}
 	}
+	u.network(changedPaths(p))
 	return restart, switchUnits(u, p)
+}
+
+func changedPaths(p Plan) []string {
+	var out []string
+	for _, c := range p.Changes {
+		for _, i := range []*Item{c.old, c.item} {
+			if i != nil {
+				out = append(out, i.Path)
+			}
+		}
+	}
+	return out
 }
 
 // failure is a change that could not be made.

@@ -273,6 +273,33 @@ func TestDisabledFromTheStart(t *testing.T) {
 	}
 }
 
+// TestNetworkFollows has networkd read its files after a change of them, and
+// after its end, also in a boot, where networkctl would have no bus.
+func TestNetworkFollows(t *testing.T) {
+	h := newHost(t)
+	const network = `{"path":"/etc/systemd/network/10-a.network","contents":{"source":"data:,x"}}`
+	for _, c := range []struct {
+		boot bool
+		want []string
+	}{
+		{false, []string{"networkctl reload", "networkctl reload"}},
+		{true, []string{"networkctl reload", "systemctl try-restart --no-block systemd-networkd.service"}},
+	} {
+		h.ran = nil
+		h.apply(h.plan("", storage("files", network)), "1", time.Minute)
+		_, err := Undo(t.Context(), h.t, h.journal(), !c.boot)
+		h.must(err)
+		if diff := cmp.Diff(c.want, h.ran); diff != "" {
+			t.Error(diff)
+		}
+	}
+	h.ran = nil
+	h.apply(h.plan("", storage("files", fileA)), "1", 0)
+	if len(h.ran) > 0 {
+		t.Error(h.ran)
+	}
+}
+
 // TestMergedKeys has keys merged again, where that was done before, after a
 // change and after its end.
 func TestMergedKeys(t *testing.T) {

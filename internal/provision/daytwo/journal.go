@@ -109,14 +109,18 @@ func (j Journal) store(files provision.Files) error {
 	return nil
 }
 
+func (j Journal) paths() []string {
+	out := make([]string, len(j.Saved))
+	for i, s := range j.Saved {
+		out[i] = s.Path
+	}
+	return out
+}
+
 // sync writes all that the journal speaks of to disk, and its copies: /var and
 // others may be file systems of their own.
 func (j Journal) sync(files provision.Files) error {
-	names := []string{undoDir}
-	for _, s := range j.Saved {
-		names = append(names, s.Path)
-	}
-	return files.Sync(names...)
+	return files.Sync(append([]string{undoDir}, j.paths()...)...)
 }
 
 // save makes the journal of a plan, with copies of all files that it changes.
@@ -129,13 +133,8 @@ func save(ctx context.Context, t provision.Target, p Plan) (Journal, error) {
 		return j, err
 	}
 	s := saver{files: t.Files, journal: &j, seen: map[string]bool{}}
-	paths := []string{ConfigFile, PlacesFile}
+	paths := append([]string{ConfigFile, PlacesFile}, changedPaths(p)...)
 	for _, c := range p.Changes {
-		for _, i := range []*Item{c.old, c.item} {
-			if i != nil {
-				paths = append(paths, i.Path)
-			}
-		}
 		if c.What == "user" || c.What == "group" {
 			paths = append(paths, accountFiles...)
 		}
@@ -266,6 +265,7 @@ func Undo(ctx context.Context, t provision.Target, j Journal, wait bool) (restar
 	if err := errors.Join(append(errs, err, mergeKeys(ctx, t, j.Keys))...); err != nil {
 		return false, err
 	}
+	u.network(j.paths())
 	u.units(j.Units)
 	if err := j.sync(t.Files); err != nil {
 		return false, err

@@ -2,6 +2,7 @@ package daytwo
 
 import (
 	"context"
+	"strings"
 
 	"wellcar.dev/internal/provision"
 )
@@ -31,6 +32,26 @@ func (s systemd) run(verb string, units ...string) error {
 	}
 	_, err := s.t.Run(s.ctx, systemctl, append(args, units...)...)
 	return err
+}
+
+// networkDir has networkd's files.
+const networkDir = "/etc/systemd/network"
+
+// network makes networkd follow its files, if some are among the paths. A
+// reload configures the links anew whose files changed. During a boot there is
+// no bus for it yet, and networkd may have read the files already.
+func (s systemd) network(paths []string) {
+	for _, p := range paths {
+		if !strings.HasPrefix(p, networkDir+"/") {
+			continue
+		}
+		if s.wait && s.t.Run != nil {
+			_, _ = s.t.Run(s.ctx, "/usr/bin/networkctl", "reload") // networkd may not run
+		} else {
+			s.try("try-restart", "systemd-networkd.service")
+		}
+		return
+	}
 }
 
 // units brings units back to a saved state.
