@@ -15,6 +15,6 @@
 //
 // Limits: the contents of a file without contents in the config, and of a
 // resource fetched without a hash, are not compared with the machine's. A
-// removed user keeps the home directory. Partitions and file systems are
-// compared, and refused.
+// removed user keeps the home directory, and a home that a change moved is not
+// moved back. Partitions and file systems are compared, and refused.
 package daytwo
