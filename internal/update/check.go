@@ -167,6 +167,9 @@ func (c *check) fromAny(ctx context.Context, in *Installer, o Offer, v Verifier)
 		if ctx.Err() != nil || ofMachine(err) {
 			return rel, "", errors.Join(errs...)
 		}
+		if refusedByOwner(err) { // other addresses have the same release
+			break
+		}
 	}
 	if counts {
 		c.attempted()
@@ -179,6 +182,12 @@ func (c *check) fromAny(ctx context.Context, in *Installer, o Offer, v Verifier)
 func ofMachine(err error) bool {
 	var f *Failure
 	return errors.As(err, &f) && (f.Code == omaha.CodeInstallDevice || f.Code == omaha.CodeKernelDevice || f.Code == omaha.CodeWrite)
+}
+
+// refusedByOwner tells whether the owner's hook did not want an update.
+func refusedByOwner(err error) bool {
+	var f *Failure
+	return errors.As(err, &f) && f.Code == omaha.CodePostinstall
 }
 
 func (c *check) download(ctx context.Context, in *Installer, rel Verified) (note string, err error) {

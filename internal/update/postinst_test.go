@@ -64,6 +64,29 @@ func TestHook(t *testing.T) {
 	}
 }
 
+// TestHookRefusesOnce does not ask the hook again for each address.
+func TestHookRefusesOnce(t *testing.T) {
+	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
+	p := newPublisher(t)
+	w := newWorld(t, p.Publish(t, two))
+	b := newBox(t, one, p.Trust)
+	write(t, b.root, "etc/flatcar/update.conf", []byte("GROUP=stable\nSERVER="+w.URL+"/v1/update/\nDOWNLOAD_MIRROR="+w.URL+"/release/\n"))
+	asked := filepath.Join(t.TempDir(), "asked")
+	write(t, b.root, ownersHook, []byte("#!/bin/sh\necho $1 >> "+asked+"\nexit 1\n"))
+	if err := os.Chmod(filepath.Join(b.root, ownersHook), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.showUsr(two)
+	s, states := b.service()
+	b.attempt(s, states)
+	if !strings.Contains(s.LastError(), "running the hook of the owner: ") || b.kernels() != "1.0.0" {
+		t.Errorf("%s; kernels %s", s.LastError(), b.kernels())
+	}
+	if got, err := os.ReadFile(asked); err != nil || string(got) != "B\n" {
+		t.Errorf("asked for %q, %v", got, err)
+	}
+}
+
 // showUsr lets a folder with a file stand for the /usr of an image, once the
 // slot holds it.
 func (b *box) showUsr(m made) (shown *int) {
