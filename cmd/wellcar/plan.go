@@ -101,7 +101,7 @@ func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
 		for i := range p.Warnings {
 			p.Warnings[i].Severity = provision.Error
 		}
-		return a.show.problems(name, p.Warnings)
+		return a.show.problems(name, append(p.Warnings, p.Problems...).Sorted())
 	}
 	a.show.result("plan", map[string]any{"plan": p}, p.Render())
 	return a.show.problems(name, p.Problems)

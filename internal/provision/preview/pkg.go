@@ -28,9 +28,8 @@ type Preview struct {
 	Units     []Unit           `json:"units,omitempty"`
 	Downloads []Download       `json:"downloads,omitempty"`
 	Reboots   []Reboot         `json:"reboots,omitempty"`
-	Problems  provision.Report `json:"problems,omitempty"` // of the downloads
+	Problems  provision.Report `json:"problems,omitempty"` // what the first boot would stop at
 
-	fetch provision.Report // about how to fetch
 }
 
 // Replaced is a file of the image that the machine will not see any more.
@@ -52,7 +51,15 @@ type Reboot struct {
 func Make(c provision.Config, plan provision.Plan, opt Options) *Preview {
 	p := &Preview{Plan: plan, Units: units(c, opt.Image), Downloads: downloads(plan), Reboots: reboots(c)}
 	p.Replaced = replaced(plan, opt.Image)
-	p.Warnings = append(p.Warnings[:len(p.Warnings):len(p.Warnings)], p.warnings(c, opt)...).Sorted()
+	warnings := append(p.Warnings[:len(p.Warnings):len(p.Warnings)], p.warnings(c, opt)...)
+	for _, found := range clashes(plan, opt.Image) {
+		if found.Severity == provision.Error {
+			p.Problems = append(p.Problems, found)
+		} else {
+			warnings = append(warnings, found)
+		}
+	}
+	p.Warnings = warnings.Sorted()
 	return p
 }
 
@@ -95,10 +102,10 @@ func replaced(plan provision.Plan, image *Image) []Replaced {
 		if name == "" {
 			continue
 		}
-		if w, ok := s.Action.(*provision.WriteFile); ok && w.Content == nil {
-			continue
+		if m, ok := makes(s.Action); ok && !m.overwrite {
+			continue // kept, or in the way
 		}
-		if was, ok := image.Find(name); ok && was.Kind != Directory {
+		if was, ok := image.Find(image.Resolve(name)); ok && was.Kind != Directory {
 			out = append(out, Replaced{name, i, s.At, was})
 		}
 	}

@@ -1,0 +1,68 @@
+package preview_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wellcar.dev/internal/provision/preview"
+)
+
+const clashContents = `d 0755 0:0 0 - share/flatcar/etc/flatcar	x
+f 0644 0:0 1 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 share/flatcar/etc/flatcar/update.conf	x
+f 0644 0:0 1 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 share/flatcar/etc/hosts	x
+l 0777 0:0 0 - share/flatcar/etc/coreos -> flatcar	x
+l 0777 0:0 0 - share/flatcar/etc/localtime -> ../usr/share/zoneinfo/UTC	x
+l 0777 0:0 0 - share/flatcar/etc/motd -> ../run/motd	x
+`
+
+func storage(text string) string {
+	return `{"ignition":{"version":"3.4.0"},"storage":` + text + `}`
+}
+
+// TestClashes holds the plan to what the files stage says of each node when
+// the image has something at its path.
+func TestClashes(t *testing.T) {
+	known, err := preview.ReadImage(strings.NewReader(clashContents))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		storage, want string
+		image         *preview.Image
+	}{
+		{`{"files":[{"path":"/etc/hosts","contents":{"source":"data:,x"}},{"path":"/opt/x"}]}`, "", known},
+		{`{"files":[{"path":"/etc/hosts"}]}`, "", known},
+		{`{"files":[{"path":"/etc/hosts","overwrite":true,"contents":{"source":"data:,y"}}]}`, "", known},
+		{`{"files":[{"path":"/etc/hosts","contents":{"source":"data:,y"}}]}`, "error: file /etc/hosts: in the image there is a file with other contents already", known},
+		{`{"files":[{"path":"/etc/coreos/update.conf","contents":{"source":"data:,y"}}]}`, "error: file /etc/coreos/update.conf: in the image there is a file with other contents already", known},
+		{`{"files":[{"path":"/etc/hosts","contents":{"source":"https://h/x","verification":{"hash":"sha256-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}}}]}`, "", known},
+		{`{"files":[{"path":"/etc/hosts","contents":{"source":"https://h/x"}}]}`, "warning: file /etc/hosts: in the image there is a file already, and the boot stops if its contents are others", known},
+		{`{"files":[{"path":"/etc/motd"}]}`, "error: file /etc/motd: in the image there is a link already", known},
+		{`{"files":[{"path":"/etc/flatcar"}]}`, "error: file /etc/flatcar: in the image there is a directory already", known},
+		{`{"directories":[{"path":"/etc/flatcar"}]}`, "", known},
+		{`{"directories":[{"path":"/etc/hosts"}]}`, "error: directory /etc/hosts: in the image there is a file already", known},
+		{`{"links":[{"path":"/etc/localtime","target":"../usr/share/zoneinfo/UTC"}]}`, "", known},
+		{`{"links":[{"path":"/etc/localtime","target":"/x"}]}`, "error: link /etc/localtime: in the image there is a link to ../usr/share/zoneinfo/UTC already", known},
+		{`{"links":[{"path":"/etc/localtime","target":"/x","overwrite":true}]}`, "", known},
+		{`{"files":[{"path":"/etc/coreos/a"},{"path":"/etc/flatcar/a"}]}`,
+			"error: file /etc/flatcar/a: through links it is the same path as /etc/coreos/a (c.ign:1:53), /etc/flatcar/a", known},
+		{`{"links":[{"path":"/etc/localtime","target":"/x"}]}`, "warning: link /etc/localtime: images have a link there, and the boot stops if it is not the same", nil},
+		{`{"files":[{"path":"/etc/hosts"},{"path":"/opt/hosts","contents":{"source":"data:,y"}}]}`, "", nil},
+	} {
+		p := make(t, storage(c.storage), preview.Options{Image: c.image})
+		got := ""
+		for _, found := range append(p.Problems, p.Warnings...) {
+			if strings.Contains(found.Remedy, "overwrite") || strings.Contains(found.Message, "through links") {
+				got += string(found.Severity) + ": " + found.Message
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s\n%s", c.storage, diff)
+		}
+		if len(p.Replaced) > 0 != (strings.Contains(c.storage, "overwrite") && c.image != nil) {
+			t.Errorf("%s: replaced are %v", c.storage, p.Replaced)
+		}
+	}
+}
