@@ -55,6 +55,13 @@ func configCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		found := s.config.CheckEmbedded()
+		if o.strict {
+			found = found.Strict()
+		}
+		if err := a.show.problems(args[0], found); err != nil {
+			return err
+		}
 		return a.show.config(s)
 	}
 	return c

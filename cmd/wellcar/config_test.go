@@ -24,6 +24,7 @@ func TestConfigAndPlan(t *testing.T) {
 	clc := write("c.yaml", "update:\n  group: stable\n")
 	cloud := write("cloud.yml", "#cloud-config\nhostname: one\ncoreos:\n  units:\n    - name: a.service\n      command: start\n")
 	warnCloud := write("warn.yml", "#cloud-config\nx: 1\n")
+	embeds := write("embeds.ign", `{"ignition":{"version":"3.4.0","config":{"merge":[{"source":"http://h/x"},{"source":"data:,%7B%22ignition%22:%7B%22version%22:%223.4.0%22%7D,%22storage%22:%7B%22files%22:%5B%7B%22path%22:%22b%22%7D%5D%7D%7D"}]}}}`)
 	badCloud := write("bad.yml", "#cloud-config\nhostname: [one]\n")
 	for _, c := range []struct {
 		args      []string
@@ -35,6 +36,8 @@ func TestConfigAndPlan(t *testing.T) {
 		{[]string{"config", bad}, exitFailed, "", "wellcar: " + bad + ": 2 errors"},
 		{[]string{"config", warn}, exitOK, `"ignition"`, "warn.bu:3:1: warning: the key x is not known"},
 		{[]string{"config", "--strict", warn}, exitFailed, "", "warn.bu:3:1: the key x is not known"},
+		{[]string{"config", embeds}, exitFailed, "", "the config that ignition.config.merge[1] embeds: file b: the path is not absolute"},
+		{[]string{"plan", "--offline", embeds}, exitFailed, "", "the config that ignition.config.merge[1] embeds: file b: the path is not absolute"},
 		{[]string{"config", old}, exitOK, `"version":"3.1.0"`, ""},
 		{[]string{"config", clc}, exitOK, "/etc/coreos/update.conf", ""},
 		{[]string{"config", "--platform", "moon", clc}, exitUsage, "", "--platform moon: there is no such platform; known are akamai, "},

@@ -111,10 +111,11 @@ func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
 func preparePlan(ctx context.Context, c provision.Config, contents *preview.Image, o *planOptions, disks []provision.DiskFact) (*preview.Preview, provision.Report) {
 	client := fetch.New(fetch.Options{Platform: o.platform, Offline: o.offline, Total: fetchTimeout})
 	defer client.Close()
-	rendered, report := c.Render(ctx, client)
-	if report.Err() != nil && o.offline {
-		rendered, report = c.WithoutReferences(), report.Softened()
+	absent := []error{provision.ErrNoOEM}
+	if o.offline {
+		absent = append(absent, provision.ErrNeedsNetwork)
 	}
+	rendered, report := c.RenderWithout(ctx, client, absent...)
 	if report.Err() != nil {
 		return nil, report
 	}

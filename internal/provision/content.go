@@ -176,6 +176,9 @@ func (c Config) request(res types.Resource, p Path) (Request, *Problem) {
 	if err != nil && !strings.HasPrefix(r.URL, "data:") {
 		return r, c.problem(p.with("source"), "the source is not a URL", "write it as https://..., or data:, with a space as %20")
 	}
+	if u != nil && u.Scheme == "oem" && (u.Host != "" || !strings.HasPrefix(u.Path, "/")) {
+		return r, c.problem(p.with("source"), "the path on the OEM partition is not absolute", "write oem:///PATH")
+	}
 	for i, h := range res.HTTPHeaders {
 		if h.Name == "" || value(h.Value) == "" {
 			return r, c.problem(p.with("httpHeaders", i), "a header of the request has no name or no value", "give both")

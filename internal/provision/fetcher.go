@@ -33,6 +33,8 @@ type Configurable interface {
 var (
 	// ErrNeedsNetwork says that the resource is not to be had without a network.
 	ErrNeedsNetwork = errors.New("it needs a network")
+	// ErrNoOEM says that there is no partition that has the resource.
+	ErrNoOEM = errors.New("there is no OEM partition")
 	// ErrNotFound says that the server knows no such resource.
 	ErrNotFound = errors.New("not found")
 )

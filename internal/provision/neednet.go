@@ -43,5 +43,5 @@ func anyRemote(all []types.Resource) bool {
 }
 
 func isRemote(r types.Resource) bool {
-	return util.NotEmpty(r.Source) && !strings.HasPrefix(*r.Source, "data:")
+	return util.NotEmpty(r.Source) && !strings.HasPrefix(*r.Source, "data:") && !strings.HasPrefix(*r.Source, "oem:")
 }

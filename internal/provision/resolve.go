@@ -28,7 +28,28 @@ func (c Config) Render(ctx context.Context, f Fetcher) (Config, Report) {
 	if !c.Provided() || c.rendered() {
 		return c, nil
 	}
-	r := renderer{ctx}
+	return c.renderWith(renderer{ctx: ctx}, f)
+}
+
+// RenderWithout is Render as far as it goes without what is not here: a
+// reference that fails for one of the causes is left out, with a warning.
+func (c Config) RenderWithout(ctx context.Context, f Fetcher, causes ...error) (Config, Report) {
+	if !c.Provided() || c.rendered() {
+		return c, nil
+	}
+	return c.renderWith(renderer{ctx, causes}, f)
+}
+
+// CheckEmbedded tells what is wrong with the configs that this one embeds.
+func (c Config) CheckEmbedded() Report {
+	if !c.Provided() || c.rendered() {
+		return nil
+	}
+	_, report := renderer{context.Background(), []error{ErrNeedsNetwork}}.render(c, nil, nil)
+	return slices.DeleteFunc(report, func(p Problem) bool { return errors.Is(p.Cause, ErrNeedsNetwork) }).sorted()
+}
+
+func (c Config) renderWith(r renderer, f Fetcher) (Config, Report) {
 	out, report := r.render(c, f, nil)
 	if report.Err() != nil {
 		return c, report.sorted()
@@ -58,13 +79,31 @@ func (c Config) WithoutReferences() Config {
 // Fetcher is f with what the config says about fetching. The config's
 // certificates must be embedded, as Render makes them.
 func (c Config) Fetcher(f Fetcher) (Fetcher, Report) {
-	r := renderer{context.Background()}
+	r := renderer{ctx: context.Background()}
 	_, f, report := r.settings(c, f)
 	return f, report
 }
 
 // renderer is one call of Render.
-type renderer struct{ ctx context.Context }
+type renderer struct {
+	ctx    context.Context
+	spared []error // causes for which a reference is left out
+}
+
+// spare makes warnings of errors whose cause is spared. Absent tells whether
+// there were only such.
+func (r renderer) spare(report Report) (out Report, absent bool) {
+	if report.Err() == nil {
+		return report, false
+	}
+	for _, p := range report {
+		if p.Severity == Error && slices.ContainsFunc(r.spared, func(cause error) bool { return errors.Is(p.Cause, cause) }) {
+			p.Severity = Warning
+		}
+		out = append(out, p)
+	}
+	return out, out.Err() == nil
+}
 
 // render resolves the references of a config that chain led to.
 func (r renderer) render(c Config, f Fetcher, chain []string) (Config, Report) {
@@ -75,6 +114,12 @@ func (r renderer) render(c Config, f Fetcher, chain []string) (Config, Report) {
 	section := c.Ignition.Ignition.Config
 	if section.Replace.Source != nil {
 		child, more := r.reference(c, f, section.Replace, Path{"ignition", "config", "replace"}, chain)
+		more, absent := r.spare(more)
+		if absent {
+			child = c
+			child.Ignition = types.Config{Ignition: types.Ignition{Version: c.Ignition.Ignition.Version}}
+			child = child.encoded()
+		}
 		child.UserProvided = c.UserProvided
 		child.Referenced = append(c.Referenced[:len(c.Referenced):len(c.Referenced)], child.Referenced...)
 		return child, append(report, more...)
@@ -82,8 +127,9 @@ func (r renderer) render(c Config, f Fetcher, chain []string) (Config, Report) {
 	out := c.WithoutReferences()
 	for i, res := range section.Merge {
 		child, more := r.reference(c, f, res, Path{"ignition", "config", "merge", i}, chain)
+		more, absent := r.spare(more)
 		report = append(report, more...)
-		if more.Err() == nil {
+		if more.Err() == nil && !absent {
 			out = Merge(out, child)
 		}
 	}
@@ -134,6 +180,9 @@ func (c Config) unfetched(err error, p Path) *Problem {
 	if errors.Is(err, ErrNeedsNetwork) {
 		problem.Remedy = "embed it, or give it a network"
 	}
+	if errors.Is(err, ErrNoOEM) {
+		problem.Remedy = "the machine reads it from its own"
+	}
 	problem.Cause = err
 	return problem
 }
@@ -182,7 +231,8 @@ func (r renderer) settings(c Config, f Fetcher) (Config, Fetcher, Report) {
 	for i, ca := range authorities {
 		data, problem := r.fetch(c, before, ca, section.with(i))
 		if problem != nil {
-			report = append(report, *problem)
+			told, _ := r.spare(Report{*problem})
+			report = append(report, told...)
 			continue
 		}
 		s.Authorities = append(s.Authorities, data)
@@ -190,6 +240,9 @@ func (r renderer) settings(c Config, f Fetcher) (Config, Fetcher, Report) {
 	}
 	if report.Err() != nil {
 		return c, f, report
+	}
+	if len(report) > 0 {
+		return c, before, report // some are not here
 	}
 	after, problem := c.configure(f, s, section)
 	if problem != nil {

@@ -152,3 +152,63 @@ func TestWithoutReferences(t *testing.T) {
 		t.Errorf("planned without its reference: %v", err)
 	}
 }
+
+// away is a fetcher without a network.
+type away struct{}
+
+func (away) Fetch(_ context.Context, r provision.Request, _ io.Writer) error {
+	if strings.HasPrefix(r.URL, "oem:") {
+		return fmt.Errorf("fetching %s: %w", r.URL, provision.ErrNoOEM)
+	}
+	return fmt.Errorf("fetching %s: %w", r.URL, provision.ErrNeedsNetwork)
+}
+
+const offline = `{"ignition":{"version":"3.4.0","config":{"merge":[{"source":"http://h/a"},
+{"source":"data:,%7B%22ignition%22:%7B%22version%22:%223.4.0%22%7D,%22storage%22:%7B%22files%22:%5B%7B%22path%22:%22/b%22%7D%5D%7D%7D"},
+{"source":"oem:///x"}]},
+"security":{"tls":{"certificateAuthorities":[{"source":"http://h/ca"}]}}}}`
+
+func TestRenderWithout(t *testing.T) {
+	c, _ := provision.Load("c.ign", []byte(offline), provision.LoadOptions{})
+	got, report := c.RenderWithout(t.Context(), away{}, provision.ErrNeedsNetwork, provision.ErrNoOEM)
+	var places []string
+	for _, p := range report {
+		places = append(places, fmt.Sprint(p.Severity, " ", p.Position))
+	}
+	if diff := cmp.Diff([]string{"warning c.ign:1:61", "warning c.ign:3:11", "warning c.ign:4:56"}, places); diff != "" {
+		t.Error(diff)
+	}
+	if files := got.Ignition.Storage.Files; len(files) != 1 || files[0].Path != "/b" {
+		t.Errorf("the embedded config is lost: %v", files)
+	}
+	for name, text := range map[string]string{
+		"a config that is wrong": strings.Replace(offline, "/b%22", "b%22", 1),
+	} {
+		c, _ := provision.Load("c.ign", []byte(text), provision.LoadOptions{})
+		if _, report := c.RenderWithout(t.Context(), away{}, provision.ErrNeedsNetwork, provision.ErrNoOEM); report.Err() == nil {
+			t.Errorf("%s passed", name)
+		}
+		if found := c.CheckEmbedded(); found.Err() == nil || len(found) != 1 {
+			t.Errorf("%s: the check of what is embedded found %v", name, found)
+		}
+	}
+	if _, report := c.RenderWithout(t.Context(), away{}, provision.ErrNoOEM); report.Err() == nil {
+		t.Error("what is not spared passed")
+	}
+	c, _ = provision.Load("c.ign", []byte(`{"ignition":{"version":"3.4.0","config":{"replace":{"source":"http://h/a"}}},"storage":{"files":[{"path":"/gone"}]}}`), provision.LoadOptions{})
+	if got, _ := c.RenderWithout(t.Context(), away{}, provision.ErrNeedsNetwork); len(got.Ignition.Storage.Files) > 0 {
+		t.Error("a config that is replaced stayed")
+	}
+}
+
+// TestOEMSources are sources that need no network, but an absolute path.
+func TestOEMSources(t *testing.T) {
+	c, _ := provision.Load("c.ign", []byte(`{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/a","contents":{"source":"oem:///foo"}}]}}`), provision.LoadOptions{})
+	if _, err := c.Plan(provision.DefaultFacts()); err != nil || provision.NeedsNetwork(c) {
+		t.Error("a file of the OEM partition needs a network", err)
+	}
+	c, _ = provision.Load("c.ign", []byte(`{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/a","contents":{"source":"oem://foo"}}]}}`), provision.LoadOptions{})
+	if _, err := c.Plan(provision.DefaultFacts()); err == nil || !strings.Contains(err.Error(), "file /a: the path on the OEM partition is not absolute") {
+		t.Error(err)
+	}
+}

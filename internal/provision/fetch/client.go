@@ -143,7 +143,7 @@ func (c *Client) oem(u *url.URL, r provision.Request, w io.Writer) error {
 	case u.Host != "" || !strings.HasPrefix(u.Path, "/"):
 		return errors.New("the path is not absolute: write oem:///PATH")
 	case c.opt.OEM == nil:
-		return errors.New("there is no OEM partition")
+		return provision.ErrNoOEM
 	}
 	f, err := c.opt.OEM.Open(strings.TrimPrefix(u.Path, "/"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -60,7 +60,7 @@ func (p *Preview) Check(ctx context.Context, f provision.Fetcher) {
 	var all sync.WaitGroup
 	for i := range p.Downloads {
 		d := &p.Downloads[i]
-		if strings.HasPrefix(d.request.URL, "oem:") {
+		if d.local() {
 			continue
 		}
 		slots <- struct{}{}
@@ -77,6 +77,9 @@ func (p *Preview) Check(ctx context.Context, f provision.Fetcher) {
 		}
 	}
 }
+
+// local tells whether the machine has the resource itself.
+func (d *Download) local() bool { return strings.HasPrefix(d.request.URL, "oem:") }
 
 func (d *Download) check(ctx context.Context, f provision.Fetcher) {
 	var w counter

@@ -2,6 +2,7 @@ package preview
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/coreos/ignition/v2/config/util"
@@ -38,7 +39,7 @@ func (p *Preview) downloadTraps(opt Options) provision.Report {
 			out = append(out, trap(d.At, fmt.Sprintf("%s comes over plain http or tftp without a hash, so anybody on the way can replace it", d.URL),
 				"add verification.hash, or use https"))
 		}
-		if opt.Offline {
+		if opt.Offline && !d.local() {
 			out = append(out, trap(d.At, fmt.Sprintf("%s needs a network at the first boot, and was not checked", d.URL),
 				"plan without --offline, or embed the content"))
 		}
@@ -73,13 +74,15 @@ func ReferenceTraps(c provision.Config) provision.Report {
 // networkTrap is a download in a config that also sets up the network, which
 // it does too late for it.
 func (p *Preview) networkTrap() provision.Report {
-	if len(p.Downloads) == 0 {
+	i := slices.IndexFunc(p.Downloads, func(d Download) bool { return !d.local() })
+	if i < 0 {
 		return nil
 	}
+	first := p.Downloads[i]
 	for _, s := range p.Steps {
 		name := target(s.Action)
 		if strings.HasPrefix(name, "/etc/systemd/network/") && strings.HasSuffix(name, ".network") {
-			return provision.Report{trap(p.Downloads[0].At, fmt.Sprintf("%s is fetched before %s is in effect: the network is then that of DHCP", p.Downloads[0].URL, name),
+			return provision.Report{trap(first.At, fmt.Sprintf("%s is fetched before %s is in effect: the network is then that of DHCP", first.URL, name),
 				"where there is no DHCP, embed the content or boot with ip=")}
 		}
 	}
