@@ -75,6 +75,10 @@ func (b *builder) filesystems() {
 
 // foreseeFilesystem compares with what is known to be on the device.
 func (b *builder) foreseeFilesystem(p Path, a *MakeFilesystem) {
+	if was := b.claimed(a.Device); was != "" {
+		b.fail(p.with("device"), fmt.Sprintf("%s is %s", a.Device, was), "name the array, the open volume or a partition")
+		return
+	}
 	v := b.volumes.find(a.Device)
 	if v == nil {
 		b.unknownDevice(p.with("device"), a.Device)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 	"github.com/vincent-petithory/dataurl"
@@ -65,6 +66,9 @@ func (b *builder) luks() {
 		if value(l.KeyFile.Source) != "" {
 			a.Key = b.content(l.KeyFile, p.with("keyFile"))
 		}
+		if strings.ContainsFunc(a.Name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+			b.fail(p.with("name"), "the name has white space, at which /etc/crypttab would end it", "use letters, digits, - and _")
+		}
 		if isTrue(l.Cex.Enabled) {
 			b.fail(p.with("cex"), "this machine has no CryptoExpress card", "leave cex out")
 		}
@@ -76,7 +80,9 @@ func (b *builder) luks() {
 
 func (b *builder) foreseeLUKS(p Path, a *CreateLUKS) {
 	v := b.volumes.find(a.Device)
+	taken := !b.claim(p.with("device"), a.Device, fmt.Sprintf("encrypted as LUKS volume %s (%s)", a.Name, b.Position(p...)))
 	switch {
+	case taken:
 	case v == nil:
 		b.unknownDevice(p.with("device"), a.Device)
 	case v.use != "":

@@ -87,6 +87,9 @@ func (b *builder) partitionDisk(p Path, d types.Disk) {
 	a := &PartitionDisk{Device: d.Device, WipeTable: isTrue(d.WipeTable)}
 	for _, part := range d.Partitions {
 		a.wants = append(a.wants, want(part))
+		if !a.wants[len(a.wants)-1].Absent {
+			b.claims.owner[b.key(d.Device)] = fmt.Sprintf("partitioned (%s)", b.Position(p...))
+		}
 	}
 	paths := func(want int, field string) Path {
 		if want < 0 {

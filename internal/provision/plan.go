@@ -66,7 +66,7 @@ func (c Config) Plan(facts Facts) (Plan, error) {
 	if c.Provided() {
 		b.kernelArguments()
 		b.authorities()
-		b.volumes = newVolumes(facts.Disks)
+		b.volumes, b.claims = newVolumes(facts.Disks), newClaims(c)
 		b.partitionDisks()
 		b.raid()
 		b.luks()
@@ -97,6 +97,7 @@ type builder struct {
 	report Report
 
 	volumes *volumes // as they are after the steps so far
+	claims  *claims  // likewise
 }
 
 func (b *builder) add(s Stage, p Path, a Action) {

@@ -54,6 +54,7 @@ func (b *builder) raid() {
 			a.Spares = *r.Spares
 		}
 		b.checkMembers(p, r)
+		b.checkCount(p, r)
 		b.volumes.make(a.node())
 		b.add(StageDisks, p, a)
 	}
@@ -63,13 +64,37 @@ func (b *builder) raid() {
 func (b *builder) checkMembers(p Path, r types.Raid) {
 	for j, d := range r.Devices {
 		v := b.volumes.find(string(d))
+		taken := !b.claim(p.with("devices", j), string(d), fmt.Sprintf("a member of RAID array %s (%s)", r.Name, b.Position(p...)))
 		switch {
-		case v == nil:
+		case v == nil, taken:
 		case v.use != "":
 			b.fail(p.with("devices", j), fmt.Sprintf("%s is %s", d, v.use), "take a device that is not in use")
 		case !blank(v.content):
 			b.warn(p.with("devices", j), fmt.Sprintf("%s holds %s, which is overwritten", d, describeContent(v.content)), "make sure that nobody needs it")
 		}
+	}
+}
+
+// checkCount looks at how many devices there are; the least are those of
+// mdadm(8), which is told to take as few as it can.
+func (b *builder) checkCount(p Path, r types.Raid) {
+	spares, level := 0, strings.TrimPrefix(value(r.Level), "raid")
+	if r.Spares != nil {
+		spares = *r.Spares
+	}
+	if spares < 0 {
+		b.fail(p.with("spares"), fmt.Sprintf("%d is no number of spares", spares), "write 0 or more, or leave it out")
+		return
+	}
+	for _, o := range r.Options {
+		if strings.HasPrefix(string(o), "--raid-devices") || strings.HasPrefix(string(o), "-n") {
+			return // the config counts itself
+		}
+	}
+	least := map[string]int{"4": 2, "5": 2, "6": 4, "10": 2}[level]
+	if active := len(r.Devices) - spares; active < max(least, 1) {
+		b.fail(p.with("devices"), fmt.Sprintf("%d of the %d devices are not spares, and an array of level %s needs %d", max(active, 0), len(r.Devices), value(r.Level), max(least, 1)),
+			"list more devices, or take another level")
 	}
 }
 

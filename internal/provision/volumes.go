@@ -107,6 +107,11 @@ func leftover(d DiskFact, p gpt.Partition) (content probe.Info, known bool) {
 
 // find is the volume of a name, or nil.
 func (v *volumes) find(device string) *volume {
+	return v.byName[cleanDevice(device)]
+}
+
+// cleanDevice is a name of a device as plans compare it.
+func cleanDevice(device string) string {
 	name := path.Clean(device)
 	if dir, base := path.Split(name); dir == "/dev/disk/by-uuid/" || dir == "/dev/disk/by-partuuid/" {
 		name = dir + strings.ToLower(base)
@@ -114,7 +119,7 @@ func (v *volumes) find(device string) *volume {
 	if id, ok := strings.CutPrefix(name, "/dev/disk/by-id/dm-name-"); ok {
 		name = "/dev/mapper/" + id
 	}
-	return v.byName[name]
+	return name
 }
 
 // make enters a device that a step makes: an array or an open volume.
