@@ -3,10 +3,12 @@ package provision
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/storage"
 )
 
@@ -86,4 +88,23 @@ func (b *builder) claim(p Path, device, as string) bool {
 	}
 	b.claims.owner[b.key(device)] = as
 	return true
+}
+
+// unknownDevice warns of a device that nothing makes: the config does not,
+// and it is none of the image's and of those that are known.
+func (b *builder) unknownDevice(p Path, device string) {
+	name := cleanDevice(device)
+	if b.claims.made(name) {
+		return
+	}
+	label, isLabel := strings.CutPrefix(name, "/dev/disk/by-partlabel/")
+	shipped := slices.ContainsFunc(layout.Partitions(), func(q layout.Partition) bool { return q.Label == label })
+	switch {
+	case strings.HasPrefix(name, "/dev/mapper/"):
+		b.warn(p, device+" is no LUKS volume of this config, and the image has no such device", "check the name")
+	case isLabel && !shipped:
+		b.warn(p, fmt.Sprintf("no partition of this config or the image has the label %s, so it must be on the machine already", label), "check the name")
+	case b.volumes.facts && !strings.HasPrefix(name, "/dev/disk/by-"):
+		b.warn(p, device+" is not there yet, and nothing in the config makes it", "check the name")
+	}
 }

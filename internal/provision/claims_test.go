@@ -2,6 +2,8 @@ package provision
 
 import (
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,6 +48,40 @@ func TestDevicesAreTakenOnce(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s, %d disks known:\n%s", name, len(facts), diff)
+			}
+		}
+	}
+}
+
+// TestUnknownDevices warns of names that nothing makes, and of no others.
+func TestUnknownDevices(t *testing.T) {
+	const mapper = "/dev/mapper/x is no LUKS volume of this config, and the image has no such device"
+	const label = "no partition of this config or the image has the label x, so it must be on the machine already"
+	const node = "/dev/vdz1 is not there yet, and nothing in the config makes it"
+	disk := func(part, device string) string {
+		return `{"disks":[{"device":"/dev/vdz","partitions":[` + part + `]}],"luks":[{"name":"y","device":"/dev/disk/by-id/z"}],"filesystems":[{"device":"` + device + `","format":"ext4"}]}`
+	}
+	for name, c := range map[string]struct{ storage, want, known string }{
+		"mapper":         {disk(`{"number":1}`, "/dev/mapper/x"), mapper, mapper},
+		"own volume":     {disk(`{"number":1}`, "/dev/mapper/y"), "", ""},
+		"label":          {disk(`{"number":1}`, "/dev/disk/by-partlabel/x"), label, label},
+		"own label":      {disk(`{"label":"x"}`, "/dev/disk/by-partlabel/x"), "", ""},
+		"image's label":  {disk(`{"number":1}`, "/dev/disk/by-partlabel/ROOT"), "", ""},
+		"own number":     {disk(`{"number":1}`, "/dev/vdz1"), "", ""},
+		"without number": {disk(`{"label":"x"}`, "/dev/vdz1"), "", ""},
+		"other disk":     {`{"filesystems":[{"device":"/dev/vdz1","format":"ext4"}]}`, "", node},
+		"in an array":    {`{"raid":[{"name":"r","level":"raid0","devices":["/dev/vdz1"]}]}`, "", node},
+		"any id":         {disk(`{"number":1}`, "/dev/disk/by-id/q"), "", ""},
+	} {
+		for _, facts := range [][]DiskFact{nil, VirtualDisks(8*gib, gib)} {
+			want := c.want
+			if facts != nil {
+				want = c.known
+			}
+			_, got := planned(t, c.storage, facts...)
+			got = slices.DeleteFunc(got, func(l string) bool { return strings.Contains(l, "nothing is known of this disk") })
+			if len(got) > 1 || (len(got) == 1) != (want != "") || !strings.Contains(strings.Join(got, ""), want) {
+				t.Errorf("%s, %d disks known: got %q, want %q", name, len(facts), got, want)
 			}
 		}
 	}

@@ -21,7 +21,13 @@ type MakeFilesystem struct {
 	Wipe    bool     `json:"wipe,omitempty"`
 	Found   string   `json:"found,omitempty"` // what the plan knows to be there
 	Keeps   bool     `json:"keeps,omitempty"` // the plan knows that it is as wanted
+
+	foreseen bool
 }
+
+// Foreseen tells whether the plan knows the device, and so has said what is
+// lost.
+func (a *MakeFilesystem) Foreseen() bool { return a.foreseen }
 
 // Kind implements Action.
 func (*MakeFilesystem) Kind() string { return "makeFilesystem" }
@@ -84,6 +90,7 @@ func (b *builder) foreseeFilesystem(p Path, a *MakeFilesystem) {
 		b.unknownDevice(p.with("device"), a.Device)
 		return
 	}
+	a.foreseen = true
 	if v.use != "" && (a.Wipe || !v.known || !a.matches(v.content)) {
 		b.fail(p.with("device"), fmt.Sprintf("%s is %s", a.Device, v.use), "take a device that is not in use")
 		return
@@ -105,13 +112,6 @@ func (b *builder) foreseeFilesystem(p Path, a *MakeFilesystem) {
 		return
 	}
 	b.volumes.fill(a.Device, probe.Info{Type: a.Format, Label: value(a.Label), UUID: a.UUID, Usage: probe.Filesystem})
-}
-
-// unknownDevice is a device that neither exists nor is made.
-func (b *builder) unknownDevice(p Path, device string) {
-	if b.volumes.facts && !strings.HasPrefix(device, "/dev/disk/by-") && !strings.HasPrefix(device, "/dev/mapper/") {
-		b.warn(p, fmt.Sprintf("%s is not there yet, and nothing in the config makes it", device), "check the name")
-	}
 }
 
 // matches tells whether what a device holds can be used as it is.

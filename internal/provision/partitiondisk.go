@@ -28,6 +28,10 @@ type PartitionDisk struct {
 	known bool
 }
 
+// Foreseen tells whether the plan knows the disk, and so has said what is
+// lost.
+func (a *PartitionDisk) Foreseen() bool { return a.known }
+
 // PartitionState is a partition of a plan.
 type PartitionState struct {
 	Number   int    `json:"number"`

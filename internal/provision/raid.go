@@ -66,7 +66,9 @@ func (b *builder) checkMembers(p Path, r types.Raid) {
 		v := b.volumes.find(string(d))
 		taken := !b.claim(p.with("devices", j), string(d), fmt.Sprintf("a member of RAID array %s (%s)", r.Name, b.Position(p...)))
 		switch {
-		case v == nil, taken:
+		case taken:
+		case v == nil:
+			b.unknownDevice(p.with("devices", j), string(d))
 		case v.use != "":
 			b.fail(p.with("devices", j), fmt.Sprintf("%s is %s", d, v.use), "take a device that is not in use")
 		case !blank(v.content):

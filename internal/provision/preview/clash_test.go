@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/preview"
 )
 
@@ -64,5 +65,28 @@ func TestClashes(t *testing.T) {
 		if len(p.Replaced) > 0 != (strings.Contains(c.storage, "overwrite") && c.image != nil) {
 			t.Errorf("%s: replaced are %v", c.storage, p.Replaced)
 		}
+	}
+}
+
+// TestWipesOfUnknownDisks warns of what may be lost on each disk that is not
+// described, also if others are.
+func TestWipesOfUnknownDisks(t *testing.T) {
+	c, report := provision.Load("c.ign", []byte(storage(`{"disks":[{"device":"/dev/vdb","wipeTable":true},{"device":"/dev/sdb","wipeTable":true,"partitions":[{"number":1}]}],
+"filesystems":[{"device":"/dev/sdb1","format":"ext4","wipeFilesystem":true},{"device":"/dev/vda9","format":"ext4","wipeFilesystem":true}]}`)), provision.LoadOptions{})
+	facts := provision.DefaultFacts()
+	facts.Disks = provision.VirtualDisks(8<<30, 1<<30)
+	plan, err := c.Plan(facts)
+	if report.Err() != nil || err != nil {
+		t.Fatal(report, err)
+	}
+	var got []string
+	for _, w := range preview.Make(c, plan, preview.Options{}).Warnings {
+		if strings.Contains(w.Message, "lost") || strings.Contains(w.Message, "not there") {
+			got = append(got, w.Message)
+		}
+	}
+	want := []string{"disk /dev/sdb: all its partitions and what is on them are lost", "file system on /dev/sdb1: what is there is lost"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -18,7 +18,6 @@ import (
 type Options struct {
 	Image   *Image // nil: unknown
 	Offline bool   // downloads cannot be checked
-	Disks   bool   // the disks are known, and the plan has looked at them
 }
 
 // Preview is a plan with what it will mean.

@@ -20,10 +20,7 @@ func (p *Preview) warnings(c provision.Config, opt Options) provision.Report {
 				"check its name, or give its contents"))
 		}
 	}
-	if !opt.Disks {
-		out = append(out, wipes(c)...)
-	}
-	return out
+	return append(out, wipes(c, foreseen(p.Plan))...)
 }
 
 func trap(at provision.Position, message, remedy string) provision.Problem {
@@ -89,10 +86,28 @@ func (p *Preview) networkTrap() provision.Report {
 	return nil
 }
 
-// wipes are the places where data would be lost if there were any.
-func wipes(c provision.Config) provision.Report {
+// foreseen are the devices of which the plan itself says what is lost.
+func foreseen(plan provision.Plan) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range plan.Steps {
+		switch a := s.Action.(type) {
+		case *provision.PartitionDisk:
+			out[a.Device] = a.Foreseen()
+		case *provision.MakeFilesystem:
+			out[a.Device] = a.Foreseen()
+		}
+	}
+	return out
+}
+
+// wipes are the places where data would be lost if there were any, on devices
+// that are not known.
+func wipes(c provision.Config, known map[string]bool) provision.Report {
 	var out provision.Report
 	for i, d := range c.Ignition.Storage.Disks {
+		if known[d.Device] {
+			continue
+		}
 		if util.IsTrue(d.WipeTable) {
 			out = append(out, trap(c.Position("storage", "disks", i, "wipeTable"), fmt.Sprintf("disk %s: all its partitions and what is on them are lost", d.Device),
 				"be sure that nothing is there, or drop wipe_table"))
@@ -105,7 +120,7 @@ func wipes(c provision.Config) provision.Report {
 		}
 	}
 	for i, fs := range c.Ignition.Storage.Filesystems {
-		if util.IsTrue(fs.WipeFilesystem) {
+		if util.IsTrue(fs.WipeFilesystem) && !known[fs.Device] {
 			out = append(out, trap(c.Position("storage", "filesystems", i, "wipeFilesystem"), fmt.Sprintf("file system on %s: what is there is lost", fs.Device),
 				"drop wipe_filesystem to keep a file system of the same format and label"))
 		}
