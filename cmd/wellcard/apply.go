@@ -292,7 +292,11 @@ func loadApplied(t provision.Target) (provision.Config, bool, error) {
 
 // stateOf plans for a machine that has none of the config's accounts yet.
 func stateOf(ctx context.Context, t provision.Target, c provision.Config) (daytwo.State, error) {
-	plan, err := c.Plan(provision.DefaultFacts())
+	facts := provision.DefaultFacts()
+	if err := facts.AddMemberships(ctx, c, t); err != nil {
+		return daytwo.State{}, err
+	}
+	plan, err := c.Plan(facts)
 	if err != nil {
 		return daytwo.State{}, err
 	}

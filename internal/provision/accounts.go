@@ -179,6 +179,7 @@ func (b *builder) group(p Path, g types.PasswdGroup) {
 	if !b.accountName(p, g.Name) {
 		return
 	}
+	b.checkGroup(p, g)
 	_, exists := b.facts.Groups[g.Name]
 	group := Group{g.Name, g.Gid, g.PasswordHash, util.IsTrue(g.System)}
 	switch {
@@ -204,6 +205,7 @@ func (b *builder) user(p Path, u types.PasswdUser) {
 		}
 		return
 	}
+	b.checkUser(p, u)
 	user := userOf(u)
 	if !exists {
 		b.add(StageFiles, p, &CreateUser{user})

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+
+	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 )
 
 // Facts are what a plan must know of the machine.
@@ -60,6 +62,32 @@ func Gather(ctx context.Context, c Config, t Target) (Facts, error) {
 		f.UsrReadOnly = files.ReadOnly("/usr")
 	}
 	return f, nil
+}
+
+// AddMemberships adds the groups of a target that users of a config join and
+// that the config does not make.
+func (f *Facts) AddMemberships(ctx context.Context, c Config, t Target) error {
+	m := &machine{Target: t}
+	made := map[string]bool{}
+	for _, g := range c.Ignition.Passwd.Groups {
+		made[g.Name] = true
+	}
+	for _, u := range c.Ignition.Passwd.Users {
+		for _, g := range append(u.Groups[:len(u.Groups):len(u.Groups)], types.Group(value(u.PrimaryGroup))) {
+			name := string(g)
+			if _, known := f.Groups[name]; known || made[name] || name == "" {
+				continue
+			}
+			id, ok, err := m.group(ctx, name)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f.Groups[name] = id
+			}
+		}
+	}
+	return nil
 }
 
 // parsePasswd finds a user in the format of passwd(5).

@@ -80,7 +80,10 @@ func (c Config) accountNames() (users, groups []string) {
 		node(l.User.Name, l.Group.Name)
 	}
 	for _, u := range c.Ignition.Passwd.Users {
-		users = append(users, u.Name)
+		users, groups = append(users, u.Name), append(groups, u.Name, pointed(u.PrimaryGroup))
+		for _, g := range u.Groups {
+			groups = append(groups, string(g))
+		}
 	}
 	for _, g := range c.Ignition.Passwd.Groups {
 		groups = append(groups, g.Name)
