@@ -58,10 +58,14 @@ func Gather(ctx context.Context, c Config, t Target) (Facts, error) {
 			f.Groups[name] = id
 		}
 	}
-	if files, ok := t.Files.(interface{ ReadOnly(name string) bool }); ok {
-		f.UsrReadOnly = files.ReadOnly("/usr")
-	}
+	f.UsrReadOnly = t.usrReadOnly()
 	return f, nil
+}
+
+// usrReadOnly tells whether nothing can be written below /usr of a target.
+func (t Target) usrReadOnly() bool {
+	files, ok := t.Files.(interface{ ReadOnly(name string) bool })
+	return ok && files.ReadOnly("/usr")
 }
 
 // AddMemberships adds the groups of a target that users of a config join and

@@ -76,6 +76,7 @@ func (b *builder) mounted() (indexes []int) {
 func (b *builder) mounts() {
 	for _, i := range b.mounted() {
 		f := b.Ignition.Storage.Filesystems[i]
+		b.checkMountPoint(Path{"storage", "filesystems", i, "path"}, mountPath(f))
 		a := &MountFilesystem{Device: f.Device, Format: value(f.Format), Path: mountPath(f)}
 		for _, o := range f.MountOptions {
 			a.Options = append(a.Options, string(o))

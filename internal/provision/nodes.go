@@ -226,28 +226,3 @@ func ownerOf(id *int, name *string) Owner {
 	}
 	return o
 }
-
-// checkPlace warns of paths that cannot keep what is written there.
-func (b *builder) checkPlace(e entry) {
-	name := e.main.node().Path
-	for _, dir := range []string{"/tmp", "/run", "/proc", "/sys", "/dev"} {
-		if strings.HasPrefix(name, dir+"/") && !b.onFilesystem(name) {
-			b.warn(e.at.with("path"), dir+" is mounted over when the system starts, so this is not seen", "use another folder, or a tmpfiles.d entry")
-		}
-	}
-	if b.facts.UsrReadOnly && strings.HasPrefix(name, "/usr/") && !strings.HasPrefix(name, "/usr/share/oem/") && !b.onFilesystem(name) {
-		b.fail(e.at.with("path"), "/usr is read-only on the machine", "use /etc, /opt or /var")
-	}
-	b.checkOwner(e)
-}
-
-// onFilesystem tells whether a path lies on a file system that the config
-// mounts for the time of provisioning.
-func (b *builder) onFilesystem(name string) bool {
-	for _, fs := range b.Ignition.Storage.Filesystems {
-		if util.NotEmpty(fs.Path) && strings.HasPrefix(name, *fs.Path+"/") {
-			return true
-		}
-	}
-	return false
-}

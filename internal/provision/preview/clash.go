@@ -71,6 +71,9 @@ func clashes(plan provision.Plan, image *Image) provision.Report {
 	var out provision.Report
 	seen := map[string]provision.Step{}
 	for _, s := range plan.Steps {
+		if mount, ok := s.Action.(*provision.MountFilesystem); ok {
+			out = append(out, mountClash(s, mount.Path, image)...)
+		}
 		m, ok := makes(s.Action)
 		if !ok {
 			continue
@@ -95,6 +98,27 @@ func clashes(plan provision.Plan, image *Image) provision.Report {
 		}
 	}
 	return out
+}
+
+// mountClash is a mount point that the machine cannot make: below a link, or
+// new in /usr.
+func mountClash(s provision.Step, at string, image *Image) provision.Report {
+	if image == nil {
+		if strings.HasPrefix(at, "/usr/") {
+			return provision.Report{trap(s.At, "file system "+at+": /usr is read-only, so the image must have this folder", "use /srv, /mnt or /var")}
+		}
+		return nil
+	}
+	for dir := at; dir != "/"; dir = path.Dir(dir) {
+		e, ok := image.Find(dir)
+		switch {
+		case ok && e.Kind != Directory:
+			return provision.Report{failure(s.At, fmt.Sprintf("file system %s: in the image %s is a %s, and a mount point must not be below one", at, dir, e.Kind), "use another folder")}
+		case !ok && strings.HasPrefix(dir, "/usr/"):
+			return provision.Report{failure(s.At, fmt.Sprintf("file system %s: /usr is read-only, and the image has no folder %s", at, dir), "use /srv, /mnt or /var")}
+		}
+	}
+	return nil
 }
 
 const overwrite = "set overwrite: true to replace it, or use another path"

@@ -10,13 +10,18 @@ import (
 	"wellcar.dev/internal/provision/preview"
 )
 
-const clashContents = `d 0755 0:0 0 - share/flatcar/etc/flatcar	x
+const clashContents = `d 0755 0:0 0 - src	x
+d 0755 0:0 0 - share/flatcar/etc/flatcar	x
 f 0644 0:0 1 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 share/flatcar/etc/flatcar/update.conf	x
 f 0644 0:0 1 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 share/flatcar/etc/hosts	x
 l 0777 0:0 0 - share/flatcar/etc/coreos -> flatcar	x
 l 0777 0:0 0 - share/flatcar/etc/localtime -> ../usr/share/zoneinfo/UTC	x
 l 0777 0:0 0 - share/flatcar/etc/motd -> ../run/motd	x
 `
+
+func mount(at string) string {
+	return `{"filesystems":[{"device":"/dev/vdb","format":"ext4","path":"` + at + `"}]}`
+}
 
 func storage(text string) string {
 	return `{"ignition":{"version":"3.4.0"},"storage":` + text + `}`
@@ -44,6 +49,11 @@ func TestClashes(t *testing.T) {
 		{`{"files":[{"path":"/etc/flatcar"}]}`, "error: file /etc/flatcar: in the image there is a directory already", known},
 		{`{"directories":[{"path":"/etc/flatcar"}]}`, "", known},
 		{`{"directories":[{"path":"/etc/hosts"}]}`, "error: directory /etc/hosts: in the image there is a file already", known},
+		{mount("/etc/coreos/x"), "error: file system /etc/coreos/x: in the image /etc/coreos is a link, and a mount point must not be below one", known},
+		{mount("/usr/x"), "error: file system /usr/x: /usr is read-only, and the image has no folder /usr/x", known},
+		{mount("/usr/src"), "", known},
+		{mount("/srv/x"), "", known},
+		{mount("/usr/src"), "warning: file system /usr/src: /usr is read-only, so the image must have this folder", nil},
 		{`{"links":[{"path":"/etc/localtime","target":"../usr/share/zoneinfo/UTC"}]}`, "", known},
 		{`{"links":[{"path":"/etc/localtime","target":"/x"}]}`, "error: link /etc/localtime: in the image there is a link to ../usr/share/zoneinfo/UTC already", known},
 		{`{"links":[{"path":"/etc/localtime","target":"/x","overwrite":true}]}`, "", known},
@@ -55,7 +65,7 @@ func TestClashes(t *testing.T) {
 		p := make(t, storage(c.storage), preview.Options{Image: c.image})
 		got := ""
 		for _, found := range append(p.Problems, p.Warnings...) {
-			if strings.Contains(found.Remedy, "overwrite") || strings.Contains(found.Message, "through links") {
+			if strings.Contains(found.Remedy, "overwrite") || strings.Contains(found.Message, "file system") || strings.Contains(found.Message, "through links") {
 				got += string(found.Severity) + ": " + found.Message
 			}
 		}

@@ -60,7 +60,9 @@ func make(t *testing.T, text string, opt preview.Options) *preview.Preview {
 	if err := report.Err(); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := c.Plan(provision.DefaultFacts())
+	facts := provision.DefaultFacts()
+	facts.UsrReadOnly = false
+	plan, err := c.Plan(facts)
 	if err != nil {
 		t.Fatal(err)
 	}
