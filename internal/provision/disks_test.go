@@ -252,6 +252,16 @@ func TestPlanKnowsWhatLiesBelowANewPartition(t *testing.T) {
 	}
 }
 
+func TestPartitionsThatNoDiskHas(t *testing.T) {
+	const storage = `{"disks":[{"device":"/dev/vdb","partitions":[{"label":"x","number":200,"sizeMiB":5}]}]}`
+	for _, facts := range [][]DiskFact{nil, VirtualDisks(8*gib, gib)} {
+		_, got := planned(t, storage, facts...)
+		if want := "error storage.disks[0].partitions[0].number: disk /dev/vdb: partition 200 (x) has a number that no table has"; len(got) != 1 || got[0] != want {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestUnknownDisksArePlannedWithoutDetails(t *testing.T) {
 	p, problems := planned(t, usual)
 	if got := summaries(p, StageDisks)[0]; len(problems) > 0 || got != "partition disk /dev/vdb (new table, 2 entries, depends on the disk)" {

@@ -110,6 +110,10 @@ func (b *builder) partitionDisk(p Path, d types.Disk) {
 	}
 	if fact, ok := b.diskFact(d.Device); ok {
 		b.foresee(a, fact, paths)
+	} else if faults := partition.Check(a.wants); len(faults) > 0 {
+		for _, f := range faults {
+			b.fail(paths(f.Want, f.Field), f.Message, f.Remedy)
+		}
 	} else if b.volumes.facts {
 		b.warn(p.with("device"), "nothing is known of this disk, so its partitions are not checked", "describe it with --disk")
 	}

@@ -15,6 +15,9 @@ const mib = 1 << 20
 
 // Decide works out the table. With faults the result is of no use.
 func Decide(d Disk, wants []Want) (Result, []Fault) {
+	if faults := Check(wants); len(faults) > 0 {
+		return Result{}, faults
+	}
 	x := newDecision(d, wants)
 	x.place()
 	for i := range x.wants {
@@ -25,6 +28,25 @@ func Decide(d Disk, wants []Want) (Result, []Fault) {
 		return Result{}, x.faults
 	}
 	return Result{Table: x.after(), Changes: x.changes}, nil
+}
+
+// sizeMax is more MiB than any disk has, and few enough to count in sectors.
+const sizeMax = 1 << 42
+
+// Check finds the entries that no disk can have.
+func Check(wants []Want) []Fault {
+	x := &decision{wants: wants}
+	for i, w := range wants {
+		switch {
+		case w.Number < 0, w.Number > gpt.Entries && !w.Absent:
+			x.fault(i, "number", fmt.Sprintf("use 1 to %d, or 0 for the next free one", gpt.Entries), "has a number that no table has")
+		case w.Start != nil && (*w.Start < 0 || *w.Start > sizeMax):
+			x.fault(i, "startMiB", "write MiB from the start of the disk, or 0 for the largest free block", "starts at %d MiB, where no disk is", *w.Start)
+		case w.Size != nil && (*w.Size < 0 || *w.Size > sizeMax):
+			x.fault(i, "sizeMiB", "write MiB, or 0 for as much as there is", "has %d MiB, which is no size", *w.Size)
+		}
+	}
+	return x.faults
 }
 
 // decision is the state of one Decide.

@@ -153,3 +153,27 @@ func TestAllFaultsAreReported(t *testing.T) {
 		t.Error(diff, faults)
 	}
 }
+
+// TestCheck has entries that no disk can have.
+func TestCheck(t *testing.T) {
+	for name, c := range map[string]struct {
+		want  Want
+		field string
+	}{
+		"number below 0": {Want{Number: -1}, "number"}, "number": {Want{Number: 129}, "number"}, "last number": {Want{Number: 128}, ""},
+		"one that goes": {Want{Number: 200, Absent: true}, ""}, "start": {Want{Number: 1, Start: p[int64](-4)}, "startMiB"},
+		"size": {Want{Number: 1, Size: p[int64](-5)}, "sizeMiB"}, "size that wraps": {Want{Number: 1, Size: p[int64](1 << 53)}, "sizeMiB"},
+		"the rest": {Want{Number: 1, Start: p[int64](0), Size: p[int64](0)}, ""},
+	} {
+		got := ""
+		for _, f := range Check([]Want{c.want}) {
+			got += f.Field
+		}
+		if got != c.field {
+			t.Errorf("%s: fault in %q, want %q", name, got, c.field)
+		}
+		if _, faults := Decide(disk(), []Want{c.want}); len(faults) > 0 != (c.field != "") {
+			t.Errorf("%s: decided %v", name, faults)
+		}
+	}
+}
