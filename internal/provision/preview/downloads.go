@@ -15,7 +15,7 @@ import (
 // Download is a resource that the first boot fetches.
 type Download struct {
 	URL     string             `json:"url"` // without a password
-	For     string             `json:"for"` // the file that it becomes
+	For     string             `json:"for"` // the file that it becomes, or the volume that it opens
 	Hash    string             `json:"hash,omitempty"`
 	At      provision.Position `json:"at,omitzero"`
 	Checked bool               `json:"checked"`
@@ -24,20 +24,43 @@ type Download struct {
 	Error   string             `json:"error,omitempty"`
 
 	request provision.Request
+	tang    bool // a server's keys, proved by their thumbprint
 }
 
 func downloads(plan provision.Plan) []Download {
 	var out []Download
 	for _, s := range plan.Steps {
+		if volume, ok := s.Action.(*provision.CreateLUKS); ok && volume.Clevis != nil {
+			out = append(out, servers(volume, s.At)...)
+		}
 		content := content(s.Action)
 		if content == nil {
 			continue
 		}
 		if r, ok := content.Remote(); ok {
-			out = append(out, Download{URL: r.Address(), For: target(s.Action), Hash: r.Hash, At: s.At, request: r})
+			out = append(out, Download{URL: r.Address(), For: purpose(s.Action), Hash: r.Hash, At: s.At, request: r})
 		}
 	}
 	return out
+}
+
+// servers are the Tang servers that are asked while a volume is made.
+func servers(a *provision.CreateLUKS, at provision.Position) []Download {
+	var out []Download
+	for _, t := range a.Clevis.Tang {
+		if t.Advertisement == "" {
+			r := provision.Request{URL: strings.TrimRight(t.URL, "/") + "/adv"}
+			out = append(out, Download{URL: r.Address(), For: "LUKS volume " + a.Name, At: at, request: r, tang: true})
+		}
+	}
+	return out
+}
+
+func purpose(a provision.Action) string {
+	if volume, ok := a.(*provision.CreateLUKS); ok {
+		return "LUKS volume " + volume.Name
+	}
+	return target(a)
 }
 
 func content(a provision.Action) *provision.Content {
@@ -46,6 +69,8 @@ func content(a provision.Action) *provision.Content {
 		return a.Content
 	case *provision.AppendFile:
 		return a.Content
+	case *provision.CreateLUKS:
+		return a.Key
 	}
 	return nil
 }
@@ -54,13 +79,14 @@ func content(a provision.Action) *provision.Content {
 const parallel = 4
 
 // Check fetches every download and notes size, digest and what went wrong.
-// Resources of the machine itself (oem) are left out.
+// Resources of the machine itself (oem) and Tang servers are left out: these
+// may be in a network of their own.
 func (p *Preview) Check(ctx context.Context, f provision.Fetcher) {
 	slots := make(chan struct{}, parallel)
 	var all sync.WaitGroup
 	for i := range p.Downloads {
 		d := &p.Downloads[i]
-		if d.local() {
+		if d.local() || d.tang {
 			continue
 		}
 		slots <- struct{}{}

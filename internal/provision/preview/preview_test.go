@@ -134,6 +134,31 @@ func TestDownloads(t *testing.T) {
 	}
 }
 
+// TestVolumes fetches keys as it fetches files; Tang servers are asked on the
+// machine only.
+func TestVolumes(t *testing.T) {
+	text := strings.Replace(storage(`{"luks":[{"name":"k","device":"/dev/vdb","keyFile":{"source":"http://h/key"}},
+{"name":"t","device":"/dev/vdc","clevis":{"tang":[{"url":"http://tang/","thumbprint":"x"},{"url":"http://known","thumbprint":"x","advertisement":"{}"}]}}]}`), "3.4.0", "3.5.0", 1)
+	p := make(t, text, preview.Options{Offline: true})
+	var got []string
+	for _, d := range p.Downloads {
+		got = append(got, d.For+" "+d.URL)
+	}
+	for _, w := range p.Warnings {
+		got = append(got, w.Message)
+	}
+	want := []string{"LUKS volume k http://h/key", "LUKS volume t http://tang/adv",
+		"http://h/key comes over plain http or tftp without a hash, so anybody on the way can replace it",
+		"http://h/key needs a network at the first boot, and was not checked", "http://tang/adv needs a network at the first boot, and was not checked"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	p = make(t, text, preview.Options{})
+	if p.Check(t.Context(), served{}); len(p.Problems) != 1 || !strings.Contains(p.Problems[0].Message, "http://h/key") {
+		t.Error(p.Problems)
+	}
+}
+
 func TestOfflineAndUnknownImage(t *testing.T) {
 	p := make(t, withoutKargs(config), preview.Options{Offline: true})
 	text := p.Render()

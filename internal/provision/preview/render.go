@@ -75,6 +75,8 @@ func (d Download) verdict() string {
 	switch {
 	case d.Error != "":
 		return "failed"
+	case d.tang:
+		return "the keys of a Tang server"
 	case d.local():
 		return "on the OEM partition of the machine"
 	case !d.Checked:

@@ -32,7 +32,7 @@ func trap(at provision.Position, message, remedy string) provision.Problem {
 func (p *Preview) downloadTraps(opt Options) provision.Report {
 	var out provision.Report
 	for _, d := range p.Downloads {
-		if d.Hash == "" && (strings.HasPrefix(d.request.URL, "http:") || strings.HasPrefix(d.request.URL, "tftp:")) {
+		if d.Hash == "" && !d.tang && (strings.HasPrefix(d.request.URL, "http:") || strings.HasPrefix(d.request.URL, "tftp:")) {
 			out = append(out, trap(d.At, fmt.Sprintf("%s comes over plain http or tftp without a hash, so anybody on the way can replace it", d.URL),
 				"add verification.hash, or use https"))
 		}
@@ -61,9 +61,6 @@ func ReferenceTraps(c provision.Config) provision.Report {
 	}
 	for i, r := range section.Security.TLS.CertificateAuthorities {
 		check(r, "ignition", "security", "tls", "certificateAuthorities", i)
-	}
-	for i, l := range c.Ignition.Storage.Luks {
-		check(l.KeyFile, "storage", "luks", i, "keyFile")
 	}
 	return out
 }
