@@ -127,7 +127,7 @@ func preparePlan(ctx context.Context, c provision.Config, contents *preview.Imag
 	if errors.As(err, &failed) {
 		return nil, failed
 	}
-	p := preview.Make(rendered, plan, preview.Options{Image: contents, Offline: o.offline})
+	p := preview.Make(rendered, plan, preview.Options{Image: contents, Offline: o.offline, Kernel: facts.KernelLine})
 	if fetcher, found := rendered.Fetcher(client); !o.offline && found.Err() == nil {
 		p.Check(ctx, fetcher)
 	}

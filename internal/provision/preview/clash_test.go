@@ -100,3 +100,19 @@ func TestWipesOfUnknownDisks(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestReboots has none where the kernel's words are as wanted already.
+func TestReboots(t *testing.T) {
+	for _, c := range []struct {
+		kernel, line string
+		want         int
+	}{
+		{`"shouldExist":["quiet"]`, "", 1}, {`"shouldExist":["quiet"]`, "ro quiet", 0}, {`"shouldExist":["quiet","x=1"]`, "ro quiet", 1},
+		{`"shouldNotExist":["quiet"]`, "", 1}, {`"shouldNotExist":["quiet"]`, "ro", 0}, {`"shouldNotExist":["quiet"]`, "ro quiet", 1},
+	} {
+		p := make(t, `{"ignition":{"version":"3.4.0"},"kernelArguments":{`+c.kernel+`}}`, preview.Options{Kernel: c.line})
+		if len(p.Reboots) != c.want {
+			t.Errorf("%s on %q: %v", c.kernel, c.line, p.Reboots)
+		}
+	}
+}

@@ -11,6 +11,7 @@ package preview
 import (
 	"encoding/json"
 
+	"wellcar.dev/internal/format/cmdline"
 	"wellcar.dev/internal/provision"
 )
 
@@ -18,6 +19,7 @@ import (
 type Options struct {
 	Image   *Image // nil: unknown
 	Offline bool   // downloads cannot be checked
+	Kernel  string // words that the image starts its kernel with; empty if they are not known
 }
 
 // Preview is a plan with what it will mean.
@@ -48,7 +50,7 @@ type Reboot struct {
 // Make looks at a plan. The config must be the one that it was made of, after
 // Config.Render.
 func Make(c provision.Config, plan provision.Plan, opt Options) *Preview {
-	p := &Preview{Plan: plan, Units: units(c, opt.Image), Downloads: downloads(plan), Reboots: reboots(c)}
+	p := &Preview{Plan: plan, Units: units(c, opt.Image), Downloads: downloads(plan), Reboots: reboots(c, opt.Kernel)}
 	p.Replaced = replaced(plan, opt.Image)
 	warnings := append(p.Warnings[:len(p.Warnings):len(p.Warnings)], p.warnings(c, opt)...)
 	for _, found := range clashes(plan, opt.Image) {
@@ -62,13 +64,18 @@ func Make(c provision.Config, plan provision.Plan, opt Options) *Preview {
 	return p
 }
 
-func reboots(c provision.Config) []Reboot {
+// reboots are for kernel arguments, unless the image's line is as wanted.
+func reboots(c provision.Config, line string) []Reboot {
 	k := c.Ignition.KernelArguments
-	switch {
-	case len(k.ShouldExist) > 0:
-		return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldExist", 0)}}
-	case len(k.ShouldNotExist) > 0:
-		return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldNotExist", 0)}}
+	for i, item := range k.ShouldExist {
+		if line == "" || !cmdline.Has(line, string(item)) {
+			return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldExist", i)}}
+		}
+	}
+	for i, item := range k.ShouldNotExist {
+		if line == "" || cmdline.Has(line, string(item)) {
+			return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldNotExist", i)}}
+		}
 	}
 	return nil
 }
