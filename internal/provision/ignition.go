@@ -125,7 +125,7 @@ func typeProblem(c Config, data []byte, probe any) *Problem {
 
 func typeName(kind string) string {
 	switch kind {
-	case "int":
+	case "int", "int8", "int16", "int32", "int64", "uint", "uint8", "uint16", "uint32", "uint64":
 		return "a whole number without quotes (modes in decimal: 420 is 0644)"
 	case "bool":
 		return "true or false without quotes"
@@ -147,11 +147,14 @@ func (c Config) convert(found report.Report, data []byte) Report {
 	var out Report
 	for _, e := range found.Entries {
 		path, isKey := plainPath(e.Context.Path)
-		if isOEMSource(root, path, e.Message) || e.Message == ierrors.ErrZeroesWithShouldNotExist.Error() {
+		if Immaterial(e.Message) || isOEMSource(root, path, e.Message) || e.Message == ierrors.ErrZeroesWithShouldNotExist.Error() {
 			continue
 		}
 		p := Sentence(root, path, e.Message, func(p Path) Position { return c.Position(p...) })
 		p.Severity, p.Path = severityOf(e.Kind), path.String()
+		if name := readAs(path); name != "" && strings.HasPrefix(e.Message, "unused key ") {
+			p.Message, p.Remedy = fmt.Sprintf("the key %s is read as %s, which not every reader does", path, name), "write "+name
+		}
 		p.Position = c.place(path, isKey, e.Message)
 		if text, ok := c.at.(earlierText); ok {
 			p.Path = text.source(path).String()

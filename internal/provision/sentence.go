@@ -85,6 +85,12 @@ var meanings = map[string][2]string{
 	ierrors.ErrInvalidInstantiatedUnit.Error():         {"this is no name of an instance of a template", "write NAME@INSTANCE.service"},
 }
 
+// Immaterial tells whether a finding of the upstream packages is about their
+// own reading: they lose their place at anchors of YAML and at null.
+func Immaterial(message string) bool {
+	return strings.HasPrefix(message, "context tree does not match content tree")
+}
+
 // describe puts the object at p in front of a text.
 func describe(root any, p Path, text string) string {
 	name, field := objectAt(root, p)

@@ -126,6 +126,9 @@ func versionOf(text provision.YAML, data []byte) (version, *provision.Problem) {
 func convert(text provision.YAML, found report.Report) provision.Report {
 	var out provision.Report
 	for _, e := range found.Entries {
+		if provision.Immaterial(e.Message) || e.Message == common.ErrUnkownIgnitionVersion.Error() || e.Message == "unused key <<" {
+			continue // the merged config is read later; << is a merge key of YAML
+		}
 		path, isKey := plain(e.Context)
 		p := provision.Sentence(text.Value, path, e.Message, text.Position)
 		p.Severity, p.Path = severity(e.Kind), path.String()

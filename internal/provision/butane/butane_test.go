@@ -158,3 +158,30 @@ func FuzzTranslate(f *testing.F) {
 		}
 	})
 }
+
+// TestValidTextsAreQuiet has what the upstream packages remark on although
+// nothing is wrong with it.
+func TestValidTextsAreQuiet(t *testing.T) {
+	text := `variant: flatcar
+version: 1.1.0
+ignition:
+  config:
+    merge:
+      - inline: '{"ignition": {"version": "3.3.0"}}'
+storage:
+  files:
+    - path: /a
+      contents: &c {inline: hi}
+    - path: /b
+      contents: *c
+    - <<: {mode: 0600}
+      path: /c
+`
+	c, report := provision.Load("x.bu", []byte(text), provision.LoadOptions{Butane: butane.Translate})
+	if len(report) > 0 {
+		t.Error(report)
+	}
+	if f := c.Ignition.Storage.Files; len(f) != 3 || f[2].Mode == nil || *f[2].Mode != 0o600 {
+		t.Error(f)
+	}
+}

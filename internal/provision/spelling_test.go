@@ -1,0 +1,28 @@
+package provision_test
+
+import (
+	"strings"
+	"testing"
+
+	"wellcar.dev/internal/provision"
+)
+
+// TestKeysInOtherLetters are read by the reader of JSON all the same.
+func TestKeysInOtherLetters(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"ignition":{"version":"3.3.0"},"Storage":{"files":[{"path":"/a"}]}}`: "the key Storage is read as storage",
+		`{"ignition":{"version":"3.3.0"},"storage":{"files":[{"Path":"/a"}]}}`: "the key storage.files[0].Path is read as path",
+		`{"ignition":{"version":"3.3.0"},"storag":{}}`:                         "the key storag is not known here and is ignored",
+		`{"ignition":{"version":"3.3.0"},"storage":null}`:                      "",
+		`{"ignition":{"version":"3.3.0"},"passwd":{"users":null}}`:             "",
+	} {
+		_, report := provision.Load("c.ign", []byte(text), provision.LoadOptions{})
+		if len(report) > 1 || (len(report) == 1) != (want != "") || want != "" && !strings.Contains(report[0].Message, want) {
+			t.Errorf("%s: %v", text, report)
+		}
+	}
+	_, report := provision.Load("c.ign", []byte(`{"ignitionVersion":1,"storage":{"disks":[{"device":"/dev/vdb","partitions":[{"size":"20GB"}]}]}}`), provision.LoadOptions{})
+	if len(report) != 1 || !strings.HasPrefix(report[0].Remedy, "write a whole number") {
+		t.Error(report)
+	}
+}
