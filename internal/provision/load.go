@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"fmt"
 
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
@@ -51,6 +52,7 @@ func (c Config) Position(path ...any) Position { return locate(c.at, path) }
 // in all positions.
 func Load(name string, data []byte, opt LoadOptions) (Config, Report) {
 	c := Config{Name: name, Kind: Recognise(data), at: pinned{File: name}}
+	data = bytes.TrimPrefix(data, mark)
 	var report Report
 	switch c.Kind {
 	case KindButane:
@@ -83,7 +85,7 @@ func loadYAML(c Config, data []byte, what string, translate Translator, opt Load
 	}
 	c.at = positions
 	c, more := parseIgnition(c, text)
-	return c, append(report, more...)
+	return c, append(append(report, more...), furtherDocuments(c.Name, data)...)
 }
 
 func loadIgnition(c Config, data []byte, opt LoadOptions) (Config, Report) {
@@ -91,7 +93,11 @@ func loadIgnition(c Config, data []byte, opt LoadOptions) (Config, Report) {
 	if opt.Source != nil {
 		c.at = opt.Source.locator()
 	}
-	return parseIgnition(c, data)
+	c, report := parseIgnition(c, data)
+	if report.Err() == nil && opt.Source == nil {
+		report = append(report, lostInJSON(c.Name, data)...)
+	}
+	return c, report
 }
 
 func unknownText(name string, data []byte) Problem {

@@ -69,6 +69,7 @@ func isCLC(data []byte, top map[string]yaml.Node, err error) bool {
 }
 
 func recogniseJSON(data []byte) Kind {
+	data = bytes.TrimPrefix(data, mark)
 	var top map[string]json.RawMessage
 	if json.Unmarshal(data, &top) == nil && top["variant"] != nil && top["ignition"] == nil {
 		return KindButane
@@ -88,7 +89,7 @@ func mentions(data []byte, word string) bool {
 }
 
 func looksLikeJSON(data []byte) bool {
-	return bytes.HasPrefix(bytes.TrimSpace(data), []byte("{"))
+	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(data, mark)), []byte("{"))
 }
 
 func isOther(data []byte) bool {

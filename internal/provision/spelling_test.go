@@ -26,3 +26,24 @@ func TestKeysInOtherLetters(t *testing.T) {
 		t.Error(report)
 	}
 }
+
+// TestWhatReadersDrop is told, and what editors add is not in the way.
+func TestWhatReadersDrop(t *testing.T) {
+	const whole = `{"ignition":{"version":"3.3.0"}`
+	for text, want := range map[string]string{
+		"\ufeff" + whole + `}`: "",
+		whole + `,"storage":{"files":[{"path":"/a"},{"path":"/b"}]}}`:     "",
+		whole + `,"storage":{},"storage":{}}`:                             "c.ign:1:46: warning: the key storage stands here a second time",
+		whole + `,"storage":{"files":[{"path":"/a","mode":1,"mode":2}]}}`: "c.ign:1:75: warning: the key mode stands here a second time",
+		whole + ",\"storage\":{\"files\":[{\"path\":\"/\xff\"}]}}":        "c.ign:1:63: warning: this is no UTF-8",
+	} {
+		c, report := provision.Load("c.ign", []byte(text), provision.LoadOptions{})
+		got := ""
+		if len(report) > 0 {
+			got = report[0].String()
+		}
+		if !c.Provided() || len(report) > 1 || (got == "") != (want == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %q, want %s", text, got, want)
+		}
+	}
+}

@@ -56,8 +56,18 @@ func (y YAML) problem(message string) Problem {
 		p.Position, p.Message, p.Remedy = tab, "a tab indents this line, which YAML does not allow", "use spaces"
 		return p
 	}
-	p.Message, p.Remedy = "the text is not valid YAML: "+p.Message, "look at the indentation and for a missing colon or quote, there or just before"
+	p.Message, p.Remedy = "the text is not valid YAML: "+p.Message, yamlRemedy(p.Message)
 	return p
+}
+
+func yamlRemedy(message string) string {
+	switch {
+	case strings.Contains(message, "UTF-8"):
+		return "save the text as UTF-8"
+	case strings.HasPrefix(message, "unknown anchor"):
+		return "define it before, as &NAME, or put a text that begins with * in quotes"
+	}
+	return "look at the indentation and for a missing colon or quote, there or just before"
 }
 
 // indentedByTab is the place of a tab before the text of a line.

@@ -78,7 +78,7 @@ func TestBroken(t *testing.T) {
 		"open quote":     {v + "storage:\n  files:\n    - path: \"/a\n      mode: 0644\n", `c.bu:5:5: the text is not valid YAML: found unexpected end of stream; look at the indentation and for a missing colon or quote, there or just before`},
 		"two colons":     {v + "storage:\n  files:\n    - path: /a: b\n", `c.bu:5:5: the text is not valid YAML: mapping values are not allowed in this context; look at the indentation and for a missing colon or quote, there or just before`},
 		"key twice":      {v + "storage:\n  files: []\n  files: []\n", `c.bu:5:3: mapping key "files" already defined at line 4; keep one of the two`},
-		"unknown anchor": {v + "storage: *a\n", `c.bu:3:1: the text is not valid YAML: unknown anchor 'a' referenced; look at the indentation and for a missing colon or quote, there or just before`},
+		"unknown anchor": {v + "storage: *a\n", `c.bu:3:1: the text is not valid YAML: unknown anchor 'a' referenced; define it before, as &NAME, or put a text that begins with * in quotes`},
 		"fcos":           {"variant: fcos\nversion: 1.5.0\n", `c.bu:1:10: variant "fcos" is not that of this system; write variant: flatcar and version: 1.1.0, and drop what belongs to the other system`},
 		"no version":     {"variant: flatcar\n", `c.bu:1:1: the version is missing; write version: 1.1.0`},
 		"version":        {"variant: flatcar\nversion: 1.5.0\n", `c.bu:2:10: version "1.5.0" of variant flatcar is not known; write 1.0.0, 1.1.0 or 1.2.0-experimental`},
@@ -183,5 +183,19 @@ storage:
 	}
 	if f := c.Ignition.Storage.Files; len(f) != 3 || f[2].Mode == nil || *f[2].Mode != 0o600 {
 		t.Error(f)
+	}
+}
+
+func TestFurtherDocuments(t *testing.T) {
+	const one = "variant: flatcar\nversion: 1.1.0\n"
+	for text, want := range map[string]string{
+		"---\n" + one + "...\n": "", one + "---\n": "", "\ufeff" + one: "",
+		one + "---\n" + one:                     "x.bu:4:1: warning: a further YAML document begins here and is ignored",
+		one + "storage: {files: [{path: *no}]}": "unknown anchor 'no' referenced; define it before, as &NAME",
+	} {
+		_, report := load("x.bu", text, "")
+		if len(report) > 1 || (len(report) == 0) != (want == "") || want != "" && !strings.Contains(report[0].String(), want) {
+			t.Errorf("%q: %v, want %s", text, report, want)
+		}
 	}
 }
