@@ -149,7 +149,7 @@ func TestVolumes(t *testing.T) {
 	}
 	want := []string{"LUKS volume k http://h/key", "LUKS volume t http://tang/adv",
 		"http://h/key comes over plain http or tftp without a hash, so anybody on the way can replace it",
-		"http://h/key needs a network at the first boot, and was not checked", "http://tang/adv needs a network at the first boot, and was not checked"}
+		"http://h/key needs a network at the first boot, and was not checked", "http://tang/adv is asked at the first boot, which needs a network"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

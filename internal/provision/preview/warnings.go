@@ -36,7 +36,11 @@ func (p *Preview) downloadTraps(opt Options) provision.Report {
 			out = append(out, trap(d.At, fmt.Sprintf("%s comes over plain http or tftp without a hash, so anybody on the way can replace it", d.URL),
 				"add verification.hash, or use https"))
 		}
-		if opt.Offline && !d.local() {
+		switch {
+		case !opt.Offline, d.local():
+		case d.tang:
+			out = append(out, trap(d.At, fmt.Sprintf("%s is asked at the first boot, which needs a network", d.URL), "be sure that the machine reaches the server, or give its advertisement"))
+		default:
 			out = append(out, trap(d.At, fmt.Sprintf("%s needs a network at the first boot, and was not checked", d.URL),
 				"plan without --offline, or embed the content"))
 		}
