@@ -120,6 +120,9 @@ func (r renderer) render(c Config, f Fetcher, chain []string) (Config, Report) {
 			child.Ignition = types.Config{Ignition: types.Ignition{Version: c.Ignition.Ignition.Version}}
 			child = child.encoded()
 		}
+		if more.Err() == nil && !child.Provided() {
+			more = append(more, *c.problem(Path{"ignition", "config", "replace", "source"}, "the config that replaces this one is empty", "give it contents, or drop replace"))
+		}
 		child.UserProvided = c.UserProvided
 		child.Referenced = append(c.Referenced[:len(c.Referenced):len(c.Referenced)], child.Referenced...)
 		return child, append(report, more...)

@@ -121,7 +121,8 @@ func TestRenderProblems(t *testing.T) {
 		"cloud":   {`"config":{"replace":{"source":"http://h/ci"}}`, `c.ign:1:52 > http://h/ci: it is no Ignition config`},
 		"hash": {`"config":{"replace":{"source":"http://h/ci","verification":{"hash":"sha256-` + strings.Repeat("0", 64) + `"}}}`,
 			`c.ign:1:99: fetching http://h/ci: the content has another sha256: e8f1f6dd1ad5b76ad28d2ff8a3d1c72c4a2e2a2a4e0b3b1c3e2b8a1a3a6a0a8e`},
-		"ca": {`"security":{"tls":{"certificateAuthorities":[{"source":"http://h/ca"}]}}`, `c.ign:1:76: this is no certificate; correct the settings`},
+		"empty": {`"config":{"replace":{"source":"data:,"}}`, `c.ign:1:62: the config that replaces this one is empty; give it contents, or drop replace`},
+		"ca":    {`"security":{"tls":{"certificateAuthorities":[{"source":"http://h/ca"}]}}`, `c.ign:1:76: this is no certificate; correct the settings`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, report := provision.Load("c.ign", []byte(`{"ignition":{"version":"3.4.0",`+tc.config+`}}`), provision.LoadOptions{})

@@ -127,6 +127,9 @@ func Sentence(root any, p Path, message string, place func(Path) Position) Probl
 		}
 		text = fmt.Sprintf("the key %s is not known here and is ignored", key)
 		remedy = "check its spelling and indentation, and the version of the config"
+	case isDataURL(p.get(root)) && (strings.HasPrefix(message, "invalid ") || strings.HasPrefix(message, "missing ")):
+		text = "the data URL cannot be read: " + message
+		remedy = "write data:,TEXT with special characters as %HH, or data:;base64,CODE"
 	case strings.HasSuffix(message, "has no install section so enable does nothing"):
 		text = "it is enabled, but has no [Install] section, so nothing would start it"
 		remedy = "add [Install] with WantedBy=multi-user.target"
@@ -149,6 +152,11 @@ func Sentence(root any, p Path, message string, place func(Path) Position) Probl
 		text = name + ": " + text
 	}
 	return Problem{Message: text, Remedy: remedy}
+}
+
+func isDataURL(v any) bool {
+	s, ok := v.(string)
+	return ok && strings.HasPrefix(s, "data:")
 }
 
 // What the elements of each list are called, and the field that names one.
