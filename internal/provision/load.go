@@ -52,15 +52,15 @@ func (c Config) Position(path ...any) Position { return locate(c.at, path) }
 // in all positions.
 func Load(name string, data []byte, opt LoadOptions) (Config, Report) {
 	c := Config{Name: name, Kind: Recognise(data), at: pinned{File: name}}
-	data = bytes.TrimPrefix(data, mark)
+	text := bytes.TrimPrefix(data, mark)
 	var report Report
 	switch c.Kind {
 	case KindButane:
-		c, report = loadYAML(c, data, "Butane", opt.Butane, opt)
+		c, report = loadYAML(c, text, "Butane", opt.Butane, opt)
 	case KindCLC:
-		c, report = loadYAML(c, data, "a Container Linux Config", opt.CLC, opt)
+		c, report = loadYAML(c, text, "a Container Linux Config", opt.CLC, opt)
 	case KindIgnition:
-		c, report = loadIgnition(c, data, opt)
+		c, report = loadIgnition(c, text, opt)
 	case KindOther:
 		report = Report{{Severity: Info, Message: "this is no Ignition config: nothing is provisioned from it", Position: Position{File: name}}}
 	case KindUnknown:
@@ -105,6 +105,8 @@ func unknownText(name string, data []byte) Problem {
 	switch {
 	case isGzip(data):
 		p.Message, p.Remedy = "the text is compressed with gzip", "give it uncompressed"
+	case bytes.HasPrefix(data, mark) && isOther(data[len(mark):]):
+		p.Message, p.Remedy = "the text begins with a byte order mark, which coreos-cloudinit does not take", "save it as UTF-8 without one"
 	case mentions(data, "ignition:"):
 		p.Message, p.Remedy = "this is an Ignition config written as YAML", "write it as JSON, or as Butane with variant: flatcar and version: 1.1.0"
 	default:

@@ -30,6 +30,9 @@ func TestKeysInOtherLetters(t *testing.T) {
 // TestWhatReadersDrop is told, and what editors add is not in the way.
 func TestWhatReadersDrop(t *testing.T) {
 	const whole = `{"ignition":{"version":"3.3.0"}`
+	if _, report := provision.Load("c.yaml", []byte("\ufeff#cloud-config\n"), provision.LoadOptions{}); !strings.Contains(report.Error(), "begins with a byte order mark") {
+		t.Error(report)
+	}
 	for text, want := range map[string]string{
 		"\ufeff" + whole + `}`: "",
 		whole + `,"storage":{"files":[{"path":"/a"},{"path":"/b"}]}}`:     "",
