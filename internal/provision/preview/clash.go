@@ -3,8 +3,10 @@ package preview
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/provision"
 )
 
@@ -35,10 +37,8 @@ func (i *Image) Resolve(name string) string {
 
 // link is where a link of the image, or of the root beside it, leads.
 func (i *Image) link(name string) (string, bool) {
-	for _, dir := range merged {
-		if name+"/" == dir {
-			return "usr" + name, true
-		}
+	if slices.Contains(layout.UsrLinks, strings.TrimPrefix(name, "/")) {
+		return "usr" + name, true
 	}
 	e, ok := i.Find(name)
 	return e.Target, ok && e.Kind == Link
