@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"github.com/coreos/ignition/v2/config/util"
+
+	"wellcar.dev/internal/layout"
 )
 
-// What is at the top of every root: links into /usr, and folders that the
-// system mounts over. /var/run and /var/lock become links into /run.
+// What is at the top of every root besides the links into /usr: folders that
+// the system mounts over. /var/run and /var/lock become links into /run.
 var (
-	usrLinks    = []string{"/bin", "/lib", "/lib64", "/sbin"}
 	mountedOver = []string{"/tmp", "/run", "/proc", "/sys", "/dev"}
 	runLinks    = map[string]string{"/var/run": "/run", "/var/lock": "/run/lock"}
 )
@@ -19,8 +20,8 @@ var (
 // onMachine is a path with the links of the top of the root followed.
 func onMachine(name string) string {
 	name = path.Clean("/" + name)
-	for _, dir := range usrLinks {
-		if within(name, dir) {
+	for _, dir := range layout.UsrLinks {
+		if within(name, "/"+dir) {
 			return "/usr" + name
 		}
 	}
