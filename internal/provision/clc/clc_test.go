@@ -2,6 +2,7 @@ package clc_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -100,6 +101,31 @@ func TestBroken(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestMadeUnits has units of sections and of the platform in front of the
+// user's: the user's unit that is at fault is named, and once.
+func TestMadeUnits(t *testing.T) {
+	text := "docker:\n  flags: [x]\nsystemd:\n  units:\n    - name: %s\n      contents: \"%s\"\n      enable: true\n" +
+		"    - name: good.service\n      contents: \"[Service]\"\n"
+	for _, platform := range []string{"", "openstack-metadata"} {
+		for _, tc := range []struct{ name, contents, want string }{
+			{"bad", "[Servic", `c.yaml:5:13: unit bad: the name has no suffix of a unit; end it with .service, .timer, .mount or the like
+c.yaml:6:17: unit bad: bad unit syntax: "[Servic" has no closing bracket; write [Section] lines and Name=value lines
+`},
+			{"a.service", "[Service]", "c.yaml:6:17: warning: unit a.service: it is enabled, but has no [Install] section, so nothing would start it; " +
+				"add [Install] with WantedBy=multi-user.target\n"},
+		} {
+			_, report := load("c.yaml", fmt.Sprintf(text, tc.name, tc.contents), platform)
+			got := ""
+			for _, p := range report {
+				got += p.String() + "\n"
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s on %q: %s", tc.name, platform, diff)
+			}
+		}
 	}
 }
 

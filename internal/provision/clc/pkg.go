@@ -48,8 +48,8 @@ func translate(name string, data []byte, filesDir, platform string) ([]byte, pro
 		return nil, append(problems, *p), nil
 	}
 	var out any
-	withFilesDir(filesDir, func() { out, found = config.Convert(in, platform, ast) })
-	problems = append(problems, convert(text, found)...)
+	withFilesDir(filesDir, func() { out, found = config.Convert(in, platform, withMadeUnits(in, ast, platform)) })
+	problems = append(problems, convert(text, later(found))...)
 	if problems.Err() != nil {
 		return nil, problems, nil
 	}

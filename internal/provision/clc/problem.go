@@ -17,6 +17,21 @@ func convert(text provision.YAML, found report.Report) provision.Report {
 	return out
 }
 
+// later drops from the findings of a translation that went well those that
+// reading the Ignition config tells again.
+func later(found report.Report) report.Report {
+	if found.IsFatal() {
+		return found
+	}
+	var out report.Report
+	for _, e := range found.Entries {
+		if !strings.HasSuffix(e.Message, "has no install section so enable does nothing") {
+			out.Add(e)
+		}
+	}
+	return out
+}
+
 func problem(text provision.YAML, e report.Entry) provision.Problem {
 	path := text.At(e.Line, e.Column)
 	if e.Line == 0 {
