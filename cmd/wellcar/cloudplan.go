@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 
 	"wellcar.dev/internal/cloudinit"
@@ -11,9 +11,10 @@ import (
 
 // cloudStep is one thing that coreos-cloudinit would do.
 type cloudStep struct {
-	Do     string `json:"do"`
-	Name   string `json:"name,omitempty"`
-	Detail string `json:"detail,omitempty"`
+	At     provision.Position `json:"at,omitzero"`
+	Do     string             `json:"do"`
+	Name   string             `json:"name,omitempty"`
+	Detail string             `json:"detail,omitempty"`
 }
 
 // cloudPlan prints what coreos-cloudinit would do with user data, at every
@@ -23,14 +24,14 @@ func (p *printer) cloudPlan(s source) error {
 	for _, part := range s.cloud.Parts {
 		switch {
 		case part.Config != nil:
-			steps = append(steps, cloudSteps(*part.Config)...)
+			steps = append(steps, cloudSteps(part)...)
 		case part.Script != nil:
-			steps = append(steps, cloudStep{"run script", part.Name, fmt.Sprintf("%d bytes", len(part.Script))})
+			steps = append(steps, cloudStep{provision.Position{File: s.name}, "run script", part.Name, provision.NewContent(part.Script).String()})
 		}
 	}
 	rows := make([][]string, 0, len(steps))
 	for i, step := range steps {
-		rows = append(rows, []string{fmt.Sprint(i + 1), step.Do, step.Name, step.Detail})
+		rows = append(rows, []string{fmt.Sprint(i + 1), step.At.String(), step.Do, step.Name, step.Detail})
 	}
 	var b strings.Builder
 	provision.WriteTable(&b, rows)
@@ -39,36 +40,88 @@ func (p *printer) cloudPlan(s source) error {
 	return nil
 }
 
-func cloudSteps(c cloudinit.Config) []cloudStep {
+// cloudPosition is the place of a value of a cloud-config.
+func cloudPosition(p cloudinit.Places, name string) provision.Position {
+	file, line, column := p.At(name)
+	return provision.Position{File: file, Line: line, Column: column}
+}
+
+// addStep notes a step that the value at a place of the text asks for.
+type addStep func(at, do, name, detail string)
+
+// cloudSteps are in the order in which coreos-cloudinit does them.
+func cloudSteps(part cloudinit.Part) []cloudStep {
 	var out []cloudStep
-	add := func(do, name, detail string) { out = append(out, cloudStep{do, name, detail}) }
-	if c.Hostname != "" {
-		add("set the host name", c.Hostname, "")
+	add := func(at, do, name, detail string) {
+		out = append(out, cloudStep{cloudPosition(part.Places, at), do, name, detail})
 	}
-	for _, u := range c.Users {
-		add("make or change user", u.Name, userDetail(u))
+	accountSteps(add, *part.Config)
+	fileSteps(add, *part.Config)
+	for i, u := range part.Config.CoreOS.Units {
+		unitSteps(add, fmt.Sprintf("coreos.units[%d]", i), u)
+	}
+	programSteps(add, part.Config.CoreOS)
+	return out
+}
+
+func accountSteps(add addStep, c cloudinit.Config) {
+	if c.Hostname != "" {
+		add("hostname", "set the host name", c.Hostname, "")
 	}
 	if n := len(c.SSHAuthorizedKeys); n > 0 {
-		add("authorize for core", fmt.Sprint(n, " SSH keys"), "")
+		add("ssh_authorized_keys", "authorize for core", count(n, "SSH key"), "")
 	}
-	for _, f := range c.WriteFiles {
-		add("write file", f.Path, fileDetail(f))
+	for i, u := range c.Users {
+		add(fmt.Sprintf("users[%d]", i), "make or change user", u.Name, userDetail(u))
+	}
+}
+
+func fileSteps(add addStep, c cloudinit.Config) {
+	for i, f := range c.WriteFiles {
+		add(fmt.Sprintf("write_files[%d]", i), "write file", f.Path, fileDetail(f))
+	}
+	if c.CoreOS.OEM.ID != "" {
+		add("coreos.oem", "write file", "/etc/oem-release", "")
+	}
+	if c.CoreOS.Update != (cloudinit.Update{}) {
+		add("coreos.update", "write file", "/etc/flatcar/update.conf", "")
 	}
 	if c.ManageEtcHosts != "" {
-		add("write file", "/etc/hosts", "the host name at "+c.ManageEtcHosts)
+		add("manage_etc_hosts", "write file", "/etc/hosts", "the host name at "+c.ManageEtcHosts)
 	}
-	if u := c.CoreOS.Update; u != (cloudinit.Update{}) || len(c.CoreOS.Locksmith) > 0 {
-		add("write file", "/etc/flatcar/update.conf", "")
+	if n := len(c.CoreOS.Flannel); n > 0 {
+		add("coreos.flannel", "write file", "/run/flannel/options.env", count(n, "variable"))
 	}
-	for name, section := range map[string]map[string]string{"etcd": c.CoreOS.Etcd, "etcd2": c.CoreOS.Etcd2, "fleet": c.CoreOS.Fleet, "flanneld": c.CoreOS.Flannel} {
-		if len(section) > 0 {
-			add("write drop-in", name+".service", fmt.Sprint(len(section), " variables"))
+}
+
+// programSteps are the units that sections of programs change.
+func programSteps(add addStep, c cloudinit.CoreOS) {
+	for _, s := range []struct {
+		key, unit string
+		values    map[string]string
+	}{{"etcd", "etcd", c.Etcd}, {"etcd2", "etcd2", c.Etcd2}, {"fleet", "fleet", c.Fleet}, {"locksmith", "locksmithd", c.Locksmith}} {
+		if n := len(s.values); n > 0 {
+			add("coreos."+s.key, "write drop-in", s.unit+".service.d/20-cloudinit.conf", count(n, "variable"))
 		}
 	}
-	for _, u := range c.CoreOS.Units {
-		out = append(out, unitSteps(u)...)
+	switch c.Update.RebootStrategy {
+	case "":
+	case "off":
+		add("coreos.update.reboot_strategy", "mask unit", "locksmithd.service", "until the next boot")
+		add("coreos.update.reboot_strategy", "stop unit", "locksmithd.service", "")
+	default:
+		add("coreos.update.reboot_strategy", "restart unit", "locksmithd.service", "")
 	}
-	return slices.Clip(out)
+	if c.Update.Group != "" || c.Update.Server != "" {
+		add("coreos.update", "restart unit", "update-engine.service", "")
+	}
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func userDetail(u cloudinit.User) string {
@@ -77,7 +130,7 @@ func userDetail(u cloudinit.User) string {
 		words = append(words, "groups "+strings.Join(u.Groups, " "))
 	}
 	if n := len(u.SSHAuthorizedKeys); n > 0 {
-		words = append(words, fmt.Sprint(n, " SSH keys"))
+		words = append(words, count(n, "SSH key"))
 	}
 	if u.Passwd != "" {
 		words = append(words, "password")
@@ -85,33 +138,32 @@ func userDetail(u cloudinit.User) string {
 	return strings.Join(words, ", ")
 }
 
+// fileDetail has the mode in four digits, as it will be set.
 func fileDetail(f cloudinit.File) string {
-	mode, owner := f.Permissions, f.Owner
-	if mode == "" {
-		mode = "0644"
+	mode, owner := "0644", f.Owner
+	if bits, err := strconv.ParseUint(f.Permissions, 8, 32); err == nil {
+		mode = fmt.Sprintf("%04o", bits)
 	}
 	if owner == "" {
 		owner = "root"
 	}
-	return fmt.Sprintf("%s %s, %d bytes", mode, owner, len(f.Content))
+	return fmt.Sprintf("%s %s, %v", mode, owner, provision.NewContent([]byte(f.Content)))
 }
 
-func unitSteps(u cloudinit.Unit) []cloudStep {
-	var out []cloudStep
-	for _, d := range u.DropIns {
-		out = append(out, cloudStep{"write drop-in", u.Name + ".d/" + d.Name, fmt.Sprint(len(d.Content), " bytes")})
+func unitSteps(add addStep, at string, u cloudinit.Unit) {
+	for i, d := range u.DropIns {
+		add(fmt.Sprintf("%s.drop_ins[%d]", at, i), "write drop-in", u.Name+".d/"+d.Name, provision.NewContent([]byte(d.Content)).String())
 	}
 	if u.Content != "" {
-		out = append(out, cloudStep{"write unit", u.Name, fmt.Sprint(len(u.Content), " bytes")})
+		add(at, "write unit", u.Name, provision.NewContent([]byte(u.Content)).String())
 	}
 	if u.Mask {
-		out = append(out, cloudStep{"mask unit", u.Name, ""})
+		add(at+".mask", "mask unit", u.Name, "")
 	}
 	if u.Enable {
-		out = append(out, cloudStep{"enable unit", u.Name, ""})
+		add(at+".enable", "enable unit", u.Name, "")
 	}
 	if u.Command != "" {
-		out = append(out, cloudStep{u.Command + " unit", u.Name, ""})
+		add(at+".command", u.Command+" unit", u.Name, "")
 	}
-	return out
 }

@@ -60,8 +60,13 @@ func readSource(a *app, name string, o sourceFlags, image *preview.Image) (sourc
 		return source{}, withCode(exitUsage, fmt.Errorf("reading the config: %w", err))
 	}
 	s, report := parseSource(name, data, o)
-	if report.Err() == nil && s.cloud == nil {
-		found := preview.CheckUnits(s.config, provision.NewYAML(name, data), image)
+	if report.Err() == nil {
+		var found provision.Report
+		if s.cloud != nil {
+			found = checkCloud(*s.cloud)
+		} else {
+			found = preview.CheckUnits(s.config, provision.NewYAML(name, data), image)
+		}
 		if o.strict {
 			found = found.Strict()
 		}

@@ -47,7 +47,7 @@ func (c *checker) mapping(name string, n *yaml.Node, s *shape) bool {
 			continue
 		}
 		if child.deprecated != "" {
-			c.add(Warning, key, fmt.Sprintf("%s is deprecated: %s", key.Value, child.deprecated), "")
+			c.add(Warning, key, fmt.Sprintf("%s is deprecated: %s", key.Value, child.deprecated), child.instead)
 		}
 		if c.check(key.Value, value, child) {
 			kept = append(kept, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: normal(key.Value), Line: key.Line, Column: key.Column}, value)
@@ -59,10 +59,28 @@ func (c *checker) mapping(name string, n *yaml.Node, s *shape) bool {
 
 func (c *checker) unknown(name string, key *yaml.Node, s *shape) {
 	if s == root || name != "coreos" || root.fields[normal(key.Value)] == nil {
-		c.add(Warning, key, fmt.Sprintf("there is no key %s here, it is ignored", key.Value), "")
+		c.add(Warning, key, fmt.Sprintf("there is no key %s here, it is ignored", key.Value), unknownRemedy(key.Value, s))
 		return
 	}
 	c.add(Warning, key, fmt.Sprintf("%s does not belong under coreos, it is ignored", key.Value), "move it to the top level")
+}
+
+// Keys of the program cloud-init that coreos-cloudinit never had, and what
+// does their work.
+var foreign = map[string]string{
+	"packages": "run the program in a container, or bring it as a system extension", "apt": "bring programs as system extensions",
+	"package_update": "drop it: the system updates itself", "package_upgrade": "drop it: the system updates itself",
+	"runcmd": "write a unit under coreos.units with command: start", "bootcmd": "write a unit under coreos.units with command: start",
+	"mounts": "write a .mount unit under coreos.units", "timezone": "write a unit under coreos.units that runs timedatectl",
+	"ntp": "write the file /etc/systemd/timesyncd.conf", "fqdn": "write hostname",
+}
+
+// unknownRemedy says what to do about a key that there is not.
+func unknownRemedy(key string, s *shape) string {
+	if instead := foreign[normal(key)]; instead != "" && s == root {
+		return instead
+	}
+	return "check its spelling and indentation"
 }
 
 func (c *checker) list(name string, n *yaml.Node, s *shape) bool {
@@ -113,8 +131,14 @@ func (c *checker) wrong(name string, n *yaml.Node, s *shape) bool {
 	if name == "" {
 		name = "the text"
 	}
-	c.add(Error, n, fmt.Sprintf("%s is not %s", name, s.kind), "")
+	c.add(Error, n, fmt.Sprintf("%s is not %s", name, s.kind), kindRemedy[s.kind])
 	return false
+}
+
+// How a value of each kind is written.
+var kindRemedy = map[kind]string{
+	text: "write one text, not a list or a mapping", number: "write a number without quotes", boolean: "write true or false",
+	list: "write a list, each entry beginning with -", mapping: "write keys with their values, as name: value",
 }
 
 // normal writes a key with underscores.
@@ -142,7 +166,7 @@ func (c *checker) files(cfg *Config, nodes []*yaml.Node) {
 		}
 		decoded, err := decode(f.Content, f.Encoding)
 		if err != nil {
-			c.add(Error, child(n, "content"), fmt.Sprintf("the content of file %s: %v", f.Path, err), "")
+			c.add(Error, child(n, "content"), fmt.Sprintf("the content of file %s: %v", f.Path, err), "encode it anew, or drop encoding and give the text as it is")
 			continue
 		}
 		f.Content, f.Encoding = string(decoded), ""
@@ -152,8 +176,12 @@ func (c *checker) files(cfg *Config, nodes []*yaml.Node) {
 // names checks that users and units have one.
 func (c *checker) names(cfg *Config, top *yaml.Node) {
 	for i, n := range items(child(top, "users")) {
-		if cfg.Users[i].Name == "" {
+		switch name := cfg.Users[i].Name; {
+		case name == "":
 			c.add(Error, n, "a user has no name", "add the key name")
+		case strings.ContainsAny(name, " \t\n:/,") || name[0] == '-':
+			// A warning: as an error it would keep the keys of core away, too.
+			c.add(Warning, child(n, "name"), fmt.Sprintf("useradd refuses the user name %q, and nothing of this cloud-config is done after that", name), "use letters, digits, - and _")
 		}
 	}
 	for i, n := range items(child(child(top, "coreos"), "units")) {

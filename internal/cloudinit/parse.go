@@ -19,6 +19,7 @@ type Part struct {
 	Name   string
 	Config *Config
 	Script []byte
+	Places Places // of the config
 }
 
 // UserData are the parts in their order.
@@ -55,7 +56,7 @@ func Parse(name string, data []byte, v Values) (UserData, Report) {
 }
 
 func (r *reader) fail(at place, line int, message, remedy string) {
-	r.report = append(r.report, Problem{Error, at.file, at.line(line), 0, message, remedy})
+	r.report = append(r.report, Problem{Error, at.file, at.line(line), min(line, 1), message, remedy})
 }
 
 // read takes a text of any kind.
@@ -63,7 +64,7 @@ func (r *reader) read(at place, name string, data []byte, depth int) {
 	if isGzip(data) {
 		unpacked, err := gunzip(data)
 		if err != nil {
-			r.fail(at, 0, "the text: "+err.Error(), "")
+			r.fail(at, 0, "the text: "+err.Error(), "compress it again, or give it as it is")
 			return
 		}
 		data = unpacked
@@ -95,14 +96,14 @@ func (r *reader) config(at place, name string, data []byte) {
 	if name == "" {
 		name = "cloud-config.yaml"
 	}
-	cfg, report := parseConfig(at, r.values.fill(data))
+	cfg, places, report := parseConfig(at, r.values.fill(data))
 	r.report = append(r.report, report...)
 	if report.Err() == nil {
-		r.data.Parts = append(r.data.Parts, Part{Name: name, Config: cfg})
+		r.data.Parts = append(r.data.Parts, Part{Name: name, Config: cfg, Places: places})
 	}
 }
 
-func parseConfig(at place, data []byte) (*Config, Report) {
+func parseConfig(at place, data []byte) (*Config, Places, Report) {
 	var doc yaml.Node
 	err := yaml.Unmarshal(data, &doc)
 	if err == nil {
@@ -111,25 +112,35 @@ func parseConfig(at place, data []byte) (*Config, Report) {
 	}
 	if err != nil {
 		line, message := yamlFault(err)
-		return nil, Report{{Error, at.file, at.line(line), 0, message, ""}}
+		return nil, Places{}, Report{{Error, at.file, at.line(line), firstSign(data, line), message,
+			"look at the indentation and for a missing colon or quote, there or just before"}}
 	}
 	cfg := &Config{}
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
-		return cfg, nil
+		return cfg, Places{in: at}, nil
 	}
 	c := &checker{at: at}
 	top := doc.Content[0]
 	if !c.check("", top, root) {
-		return cfg, c.report
+		return cfg, Places{in: at}, c.report
 	}
 	if err := top.Decode(cfg); err != nil {
 		_, message := yamlFault(err)
-		c.add(Error, top, message, "")
-		return cfg, c.report
+		c.add(Error, top, message, "correct the value")
+		return cfg, Places{in: at}, c.report
 	}
 	c.files(cfg, items(child(top, "write_files")))
 	c.names(cfg, top)
-	return cfg, c.report
+	return cfg, newPlaces(at, data, top), c.report
+}
+
+// firstSign is the column of the first sign on a line that is no blank.
+func firstSign(data []byte, line int) int {
+	lines := bytes.Split(data, []byte("\n"))
+	if line < 1 || line > len(lines) {
+		return 0
+	}
+	return 1 + len(lines[line-1]) - len(bytes.TrimLeft(lines[line-1], " \t"))
 }
 
 // yamlFault takes apart the message of the YAML reader.
@@ -153,7 +164,7 @@ func (r *reader) message(at place, data []byte, depth int) {
 	}
 	m, err := mail.ReadMessage(bytes.NewReader(data))
 	if err != nil {
-		r.fail(at, 1, "the MIME message cannot be read: "+err.Error(), "")
+		r.fail(at, 1, "the MIME message cannot be read: "+err.Error(), "write the header lines, an empty line, then the parts")
 		return
 	}
 	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
@@ -173,7 +184,7 @@ func (r *reader) message(at place, data []byte, depth int) {
 			body, err = io.ReadAll(p)
 		}
 		if err != nil {
-			r.fail(at, 0, "the MIME message is damaged: "+err.Error(), "")
+			r.fail(at, 0, "the MIME message is damaged: "+err.Error(), "end each part with the boundary, and the last with the boundary and --")
 			return
 		}
 		within := at
@@ -196,7 +207,7 @@ func (r *reader) part(at place, p *multipart.Part, body []byte, depth int) {
 	if strings.EqualFold(p.Header.Get("Content-Transfer-Encoding"), "base64") {
 		decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(body)), ""))
 		if err != nil {
-			r.fail(at, 1, "a part of the MIME message is not base64: "+err.Error(), "")
+			r.fail(at, 1, "a part of the MIME message is not base64: "+err.Error(), "encode it with base64, or leave Content-Transfer-Encoding out")
 			return
 		}
 		body = decoded

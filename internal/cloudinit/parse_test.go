@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func pack(t *testing.T, text string) []byte {
@@ -65,7 +67,7 @@ func TestParseProblems(t *testing.T) {
 		{"#cloud-config\nhostnam: x\n", "f:2:1: warning: there is no key hostnam here, it is ignored"},
 		{"#cloud-config\nusers: x\n", "f:2:8: users is not a list"},
 		{"#cloud-config\n- x\n", "f:2:1: the text is not a mapping"},
-		{"#cloud-config\na: [\n", "f:2: the YAML cannot be read"},
+		{"#cloud-config\na: [\n", "f:2:1: the YAML cannot be read"},
 		{"#cloud-config\nwrite_files:\n  - path: /usr/bin/x\n", "f:3:11: file /usr/bin/x cannot be written: /usr is read-only; choose"},
 		{"#cloud-config\nwrite_files:\n  - path: etc\n", `f:3:5: file "etc" has no absolute path`},
 		{"#cloud-config\nwrite_files:\n  - path: /x\n    permissions: rw\n", `f:4:18: permissions has the value "rw"; write octal digits`},
@@ -78,16 +80,45 @@ func TestParseProblems(t *testing.T) {
 		{"#cloud-config\ncoreos:\n  update:\n    reboot-strategy: never\n", `f:4:22: reboot-strategy has the value "never"`},
 		{"#cloud-config\nusers:\n  - groups: [a]\n", "f:3:5: a user has no name"},
 		{"#cloud-config\nmanage_etc_hosts: true\n", `f:2:19: manage_etc_hosts has the value "true"; write localhost`},
-		{"#cloud-config\nusers: &a [*a]\n", "f:1: the YAML cannot be read: anchor 'a' value contains itself"},
-		{"hello\n", "f:1: the text is neither a cloud-config nor a script nor a MIME message"},
+		{"#cloud-config\nusers: &a [*a]\n", "f:1:1: the YAML cannot be read: anchor 'a' value contains itself"},
+		{"hello\n", "f:1:1: the text is neither a cloud-config nor a script nor a MIME message"},
 		{"\x1f\x8bxx", "f: the text: it is not gzip"},
-		{"Content-Type: multipart/mixed\n\nx\n", "f:1: the MIME message has no boundary"},
+		{"Content-Type: multipart/mixed\n\nx\n", "f:1:1: the MIME message has no boundary"},
+		{"#cloud-config\nusers:\n  - name: bad name\n", `f:3:11: warning: useradd refuses the user name "bad name"`},
+		{"#cloud-config\nruncmd: [ls]\n", "f:2:1: warning: there is no key runcmd here, it is ignored; write a unit"},
 		{"{\"ignition\": {\"version\": \"3.0.0\"}}", "f:1:1: info: an Ignition config is left to the first boot"},
 	} {
 		_, report := Parse("f", []byte(tc.text), Values{})
 		if len(report) != 1 || !strings.HasPrefix(report[0].String(), tc.want) {
 			t.Errorf("%q: %v\nwant %s", tc.text, report, tc.want)
 		}
+		if report[0].Remedy == "" && report[0].Severity != Info {
+			t.Errorf("%q: %v has no remedy", tc.text, report)
+		}
+	}
+}
+
+// TestPlaces finds values in a text, one below an alias and one that is left
+// out included.
+func TestPlaces(t *testing.T) {
+	text := "Content-Type: multipart/mixed; boundary=\"XX\"\n\n--XX\nContent-Type: text/cloud-config\n\n" +
+		"hostname: a\ncoreos:\n  units:\n    -\n    - name: a.service\n      content: |\n        [Service]\n        ExecStart\n--XX--\n"
+	got, report := Parse("m", []byte(text), Values{})
+	if report.Err() != nil || len(got.Parts) != 1 {
+		t.Fatal(got, report)
+	}
+	places := got.Parts[0].Places
+	for name, want := range map[string]string{
+		"hostname": "m:6:11", "coreos.units[0]": "m:10:7", "coreos.units[0].content": "m:11:16",
+		"coreos.units[0].drop_ins[0].content": "m:10:7", "nothing": "m:6:1",
+	} {
+		file, line, column := places.At(name)
+		if got := fmt.Sprintf("%s:%d:%d", file, line, column); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if file, line, column := places.Within("coreos.units[0].content", 2); file != "m" || line != 13 || column != 9 {
+		t.Error(file, line, column)
 	}
 }
 
@@ -104,7 +135,7 @@ func TestParseMessage(t *testing.T) {
 		{Name: "run.sh", Script: []byte("#!/bin/sh\necho 1.2.3.4")},
 		{Name: "cloud-config.yaml", Config: &Config{Hostname: "b"}},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreTypes(Places{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if len(report) != 2 || report[0].Line != 8 || report[1].Line != 22 {

@@ -13,6 +13,7 @@ type shape struct {
 	valid      *regexp.Regexp    // of a text, as written; nil: any
 	choices    string            // valid in words
 	deprecated string            // why the key should not be used any more
+	instead    string            // what to do then
 }
 
 type kind string
@@ -59,8 +60,10 @@ func pattern(expr, words string) *shape {
 func listOf(s *shape) *shape { return &shape{kind: list, items: s} }
 
 const (
-	remoteKeys = "keys from a web site make booting depend on it: list them under ssh_authorized_keys"
+	remoteKeys = "keys from a web site make booting depend on it"
+	listKeys   = "list them under ssh_authorized_keys"
 	gone       = "the program is not part of the system any more"
+	drop       = "drop it, or bring the program as a container"
 )
 
 // root is a whole cloud-config.
@@ -76,9 +79,9 @@ var root = &shape{kind: mapping, fields: map[string]*shape{
 func userShape() *shape {
 	f := with(fields("name passwd gecos homedir primary_group shell", text), fields("no_create_home no_user_group system no_log_init", boolean))
 	f["groups"], f["ssh_authorized_keys"] = listOf(&shape{kind: text}), listOf(&shape{kind: text})
-	f["coreos_ssh_import_github"] = &shape{kind: text, deprecated: remoteKeys}
-	f["coreos_ssh_import_url"] = &shape{kind: text, deprecated: remoteKeys}
-	f["coreos_ssh_import_github_users"] = &shape{kind: list, items: &shape{kind: text}, deprecated: remoteKeys}
+	f["coreos_ssh_import_github"] = &shape{kind: text, deprecated: remoteKeys, instead: listKeys}
+	f["coreos_ssh_import_url"] = &shape{kind: text, deprecated: remoteKeys, instead: listKeys}
+	f["coreos_ssh_import_github_users"] = &shape{kind: list, items: &shape{kind: text}, deprecated: remoteKeys, instead: listKeys}
 	return &shape{kind: mapping, fields: f}
 }
 
@@ -104,9 +107,9 @@ func coreosFields() map[string]*shape {
 		"oem":       {kind: mapping, fields: fields("id name version_id home_url bug_report_url", text)},
 		"locksmith": {kind: mapping, fields: locksmith},
 		"flannel":   {kind: mapping, fields: fields("etcd_endpoints etcd_cafile etcd_certfile etcd_keyfile etcd_prefix etcd_username etcd_password ip_masq subnet_file interface public_ip", text)},
-		"etcd":      {kind: mapping, fields: etcdFields(), deprecated: gone},
-		"etcd2":     {kind: mapping, fields: etcd2Fields(), deprecated: gone},
-		"fleet":     {kind: mapping, fields: fleetFields(), deprecated: gone},
+		"etcd":      {kind: mapping, fields: etcdFields(), deprecated: gone, instead: drop},
+		"etcd2":     {kind: mapping, fields: etcd2Fields(), deprecated: gone, instead: drop},
+		"fleet":     {kind: mapping, fields: fleetFields(), deprecated: gone, instead: drop},
 	}
 }
 
