@@ -116,8 +116,6 @@ func clcPlatform(id string) string {
 		return "openstack-metadata"
 	case "cloudstack":
 		return "cloudstack-configdrive"
-	case "qemu", "metal":
-		return ""
 	}
 	return id
 }

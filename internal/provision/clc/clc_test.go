@@ -129,14 +129,16 @@ c.yaml:6:17: unit bad: bad unit syntax: "[Servic" has no closing bracket; write 
 	}
 }
 
+// TestPlatforms takes any platform for a config that has no need of one.
 func TestPlatforms(t *testing.T) {
-	if _, report := load("c.yaml", "update:\n  group: stable\n", "moon"); report.Err() == nil {
-		t.Error("an unknown platform passed")
-	}
-	for _, p := range clc.Platforms() {
+	for _, p := range append(clc.Platforms(), "hetzner") {
 		if _, report := load("c.yaml", "update:\n  group: stable\n", p); report.Err() != nil {
 			t.Error(p, report)
 		}
+	}
+	_, report := load("c.yaml", "etcd:\n  name: \"{HOSTNAME}\"\n", "hetzner")
+	if len(report) != 1 || !strings.HasPrefix(report[0].String(), "c.yaml:2:9: etcd.name: values in braces are not known on this platform; write") {
+		t.Error(report)
 	}
 }
 

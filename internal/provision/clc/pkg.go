@@ -13,7 +13,6 @@ package clc
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +29,8 @@ import (
 func Platforms() []string { return slices.Clone(platform.Platforms) }
 
 // Translator returns one for a platform of Platforms, or for none if it is
-// empty.
+// empty. Configs without dynamic data have no need of a platform, so any other
+// serves them.
 func Translator(name string) provision.Translator {
 	return func(file string, data []byte, filesDir string, strict bool) ([]byte, provision.Report, provision.Positions) {
 		return translate(file, data, filesDir, name)
@@ -44,12 +44,13 @@ func translate(name string, data []byte, filesDir, platform string) ([]byte, pro
 		return nil, orYAML(text, found), nil
 	}
 	problems := convert(text, found)
-	if p := platformProblem(name, platform); p != nil {
-		return nil, append(problems, *p), nil
+	given := platform
+	if !slices.Contains(Platforms(), platform) {
+		platform = ""
 	}
 	var out any
 	withFilesDir(filesDir, func() { out, found = config.Convert(in, platform, withMadeUnits(in, ast, platform)) })
-	problems = append(problems, convert(text, later(found))...)
+	problems = append(problems, convert(text, onPlatform(later(found), given))...)
 	if problems.Err() != nil {
 		return nil, problems, nil
 	}
@@ -76,15 +77,6 @@ func withFilesDir(dir string, do func()) {
 	filesDirFlag.once.Do(func() { flag.String("files-dir", "", "") })
 	flag.Set("files-dir", dir)
 	do()
-}
-
-func platformProblem(file, name string) *provision.Problem {
-	if platform.IsSupportedPlatform(name) {
-		return nil
-	}
-	return &provision.Problem{Severity: provision.Error, Position: provision.Position{File: file},
-		Message: fmt.Sprintf("platform %q is not one of Container Linux Configs", name),
-		Remedy:  "use " + strings.Join(platform.Platforms, ", ")}
 }
 
 // orYAML gives the problems of a text that could not be read, which are those
