@@ -88,6 +88,9 @@ func assignment(a unitfile.Assignment) []Finding {
 	if a.Value == "" {
 		return nil // resets what was given before
 	}
+	if kind == execKind {
+		return command(a)
+	}
 	if wanted := valueFault(kind, a.Value); wanted != "" {
 		return []Finding{{a.Line, fmt.Sprintf("%s has a value that cannot be read, %q", a.Name, a.Value), "write " + wanted}}
 	}

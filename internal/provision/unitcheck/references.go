@@ -23,7 +23,7 @@ func References(text string, m Machine) []Finding {
 	var out []Finding
 	for _, a := range unitfile.Parse(text).Assignments {
 		switch {
-		case items()[a.Section][a.Name] == "PATH [ARGUMENT [...]]":
+		case items()[a.Section][a.Name] == execKind:
 			out = append(out, m.program(a)...)
 		case a.Section == "Unit" && (a.Name == "Requires" || a.Name == "Requisite" || a.Name == "BindsTo"):
 			for _, name := range strings.Fields(a.Value) {
@@ -37,12 +37,14 @@ func References(text string, m Machine) []Finding {
 }
 
 func (m Machine) program(a unitfile.Assignment) []Finding {
-	name := strings.TrimLeft(a.Value, "@-:+!|")
-	name, _, _ = strings.Cut(name, " ")
-	name = strings.Trim(name, `"'`)
-	optional := strings.HasPrefix(strings.TrimLeft(a.Value, "@:+!|"), "-")
-	if name == "" || optional || strings.ContainsAny(name, "%$") {
+	word, _, _ := cutWord(a.Value)
+	name := strings.TrimLeft(word, execPrefixes)
+	optional := strings.Contains(word[:len(word)-len(name)], "-")
+	if name == "" || optional || strings.ContainsAny(name, `%$\`) {
 		return nil
+	}
+	if !path.IsAbs(name) && strings.Contains(name, "/") {
+		return nil // Text tells it
 	}
 	if !path.IsAbs(name) {
 		for _, dir := range searchPath {

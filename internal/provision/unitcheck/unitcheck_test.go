@@ -44,8 +44,52 @@ var cases = []struct {
 	{"srv.mount", "[Mount]\nWhat=/dev/sda1\nWhere=/srv/data\n", []int{3}},
 	{"what.mount", "[Mount]\nWhere=/what\n", []int{0}},
 	{"mode.socket", "[Socket]\nListenStream=/run/x\nSocketMode=999\n", []int{3}},
+	{"slash.service", "[Service]\nExecStart=foo/bar\n", []int{2}},
+	{"slash-quoted.service", "[Service]\nExecStart=@!\"./bar\" x y\n", []int{2}},
+	{"variable.service", "[Service]\nExecStart=${HOME}/bar\n", []int{2}},
+	{"relative.service", "[Service]\nExecStart=/bin/true a/b\nExecStartPost=true ./x\n", nil},
+	{"stop.service", "[Service]\nExecStop=/bin/true\n", []int{0}},
+	{"stop-no.service", "[Service]\nExecStop=/bin/true\nRemainAfterExit=no\nType=oneshot\n", []int{0}},
+	{"stop-remain.service", "[Service]\nExecStop=/bin/true\nRemainAfterExit=TRUE\n", nil},
+	{"action.service", "[Unit]\nSuccessAction=reboot\n[Service]\nType=oneshot\n", nil},
+	{"quote.service", "[Service]\nExecStart=/bin/sh -c \"x\n", []int{2}},
+	{"quote-inner.service", "[Service]\nExecStart=/bin/sh -c it's\n", []int{2}},
+	{"quotes.service", "[Service]\nExecStart=/bin/sh -c \"it's\" 'a \\' b' it\\'s x\"a b\"y \\\\\n", nil},
+	{"quote-lines.service", "[Service]\nExecStart=/bin/sh -c \"a \\\n# it's a comment\n  b\"\n", nil},
+	{"mode.service", "[Service]\nExecStart=/bin/true\nLogsDirectoryMode=02755\n", nil},
 	{"some.target", "[Unit]\nDescription=x\n[Target]\n", nil},
 	{"more.target", "[Unit]\nDescription=x\n[Service]\n", []int{3}},
+}
+
+// TestEscapes takes signs behind a backslash that have no meaning, of which
+// systemd only warns.
+func TestEscapes(t *testing.T) {
+	if found := lines("escapes.service", "[Service]\nExecStart=/bin/sh -c '\\d \\q' \\d \\"); found != nil {
+		t.Error(found)
+	}
+}
+
+// TestSystemsOwnUnits finds nothing in the units that systemd comes with.
+func TestSystemsOwnUnits(t *testing.T) {
+	dir := tooltest.Path(t, "usr/lib/systemd/system")
+	names, err := filepath.Glob(dir + "/*.*")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no units", err)
+	}
+	for _, name := range names {
+		info, err := os.Lstat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unit := filepath.Base(name)
+		for _, f := range append(unitcheck.Text(unit, string(text)), unitcheck.Unit(unit, string(text))...) {
+			t.Errorf("%s:%d: %s; %s", unit, f.Line, f.Message, f.Remedy)
+		}
+	}
 }
 
 func lines(name, text string) []int {

@@ -18,7 +18,7 @@ var words = map[string][]string{
 }
 
 var (
-	modeRe     = regexp.MustCompile(`^[0-7]{1,4}$`)
+	modeRe     = regexp.MustCompile(`^0*[0-7]{1,4}$`)
 	numberRe   = regexp.MustCompile(`^(0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|[0-9]+)$`)
 	timespanRe = regexp.MustCompile(`^(infinity|([0-9]+(\.[0-9]*)?\s*(us|µs|μs|usec|ms|msec|s|sec|secs|second|seconds|m|min|mins|minute|minutes|h|hr|hrs|hour|hours|d|day|days|w|week|weeks|M|month|months|y|year|years)?\s*)+)$`)
 	unitNameRe = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.@\\-]*)?\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$`)

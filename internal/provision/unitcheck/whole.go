@@ -45,6 +45,12 @@ func (w whole) last(key string) (value string, line int) {
 	return list[len(list)-1].Value, list[len(list)-1].Line
 }
 
+// yes tells whether the last value of a name means yes, or may do so.
+func (w whole) yes(key string) bool {
+	value, _ := w.last(key)
+	return strings.Contains(value, "%") || slices.Contains([]string{"1", "yes", "y", "true", "t", "on"}, strings.ToLower(value))
+}
+
 // Unit checks what only the whole unit shows: texts are its own and those of
 // its drop-ins. A finding means that systemd refuses to start the unit.
 func Unit(name string, texts ...string) []Finding {
@@ -84,6 +90,8 @@ func (w whole) service() []Finding {
 	switch {
 	case len(starts) == 0 && !w.has("Service.ExecStop", "Unit.SuccessAction"):
 		out = append(out, Finding{0, "the service has no ExecStart, so systemd refuses it", "give ExecStart="})
+	case len(starts) == 0 && !w.has("Unit.SuccessAction") && !w.yes("Service.RemainAfterExit"):
+		out = append(out, Finding{0, "the service has no ExecStart, which only those of RemainAfterExit=yes may do without, so systemd refuses it", "give ExecStart=, or RemainAfterExit=yes"})
 	case len(starts) == 0 && kind != "" && kind != "oneshot":
 		out = append(out, Finding{at, "only a service of Type=oneshot may have no ExecStart, so systemd refuses it", "give ExecStart=, or Type=oneshot"})
 	case len(starts) > 1 && kind != "oneshot":
