@@ -88,8 +88,11 @@ func assignment(a unitfile.Assignment) []Finding {
 	if a.Value == "" {
 		return nil // resets what was given before
 	}
-	if kind == execKind {
+	switch {
+	case kind == execKind:
 		return command(a)
+	case a.Name == "OnCalendar" && !strings.Contains(a.Value, "%") && calendarFault(a.Value):
+		return []Finding{{a.Line, fmt.Sprintf("OnCalendar has a value that cannot be read, %q", a.Value), "write daily, Mon..Fri 04:00 or *-*-01 04:00:00; systemd-analyze calendar tries it"}}
 	}
 	if wanted := valueFault(kind, a.Value); wanted != "" {
 		return []Finding{{a.Line, fmt.Sprintf("%s has a value that cannot be read, %q", a.Name, a.Value), "write " + wanted}}

@@ -57,6 +57,7 @@ var cases = []struct {
 	{"quotes.service", "[Service]\nExecStart=/bin/sh -c \"it's\" 'a \\' b' it\\'s x\"a b\"y \\\\\n", nil},
 	{"quote-lines.service", "[Service]\nExecStart=/bin/sh -c \"a \\\n# it's a comment\n  b\"\n", nil},
 	{"mode.service", "[Service]\nExecStart=/bin/true\nLogsDirectoryMode=02755\n", nil},
+	{"calendar.timer", "[Timer]\nOnCalendar=dayly\n[Install]\nWantedBy=timers.target\n", []int{2}},
 	{"some.target", "[Unit]\nDescription=x\n[Target]\n", nil},
 	{"more.target", "[Unit]\nDescription=x\n[Service]\n", []int{3}},
 }
