@@ -3,11 +3,13 @@ package preview
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/coreos/ignition/v2/config/util"
 	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 
+	"wellcar.dev/internal/format/unitfile"
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/provision/unitcheck"
 )
@@ -50,6 +52,7 @@ func (k *checker) unit(i int, u types.Unit) {
 	}
 	if util.NotEmpty(u.Contents) {
 		k.add(at, "contents", "unit "+u.Name, unitcheck.Unit(u.Name, all...))
+		k.add(at, "contents", "unit "+u.Name, unitcheck.Activates(u.Name, k.machine, all...))
 		k.add(at, "contents", "unit "+u.Name, unitcheck.References(*u.Contents, k.machine))
 	}
 }
@@ -118,10 +121,42 @@ func hasUnit(c provision.Config, image *Image, name string) bool {
 		return true // systemd makes them
 	}
 	for _, u := range c.Ignition.Systemd.Units {
-		if (u.Name == name || u.Name == template(name)) && util.NotEmpty(u.Contents) {
+		if (u.Name == name || u.Name == template(name)) && util.NotEmpty(u.Contents) || isAlias(u, name) {
+			return true
+		}
+	}
+	for _, dir := range unitFolders {
+		if hasNode(c, dir+name) || template(name) != "" && hasNode(c, dir+template(name)) {
 			return true
 		}
 	}
 	_, ok := image.Unit(name)
 	return ok || extended(c)
+}
+
+// Folders in which a config may put units as files.
+var unitFolders = []string{"/etc/systemd/system/", "/usr/local/lib/systemd/system/"}
+
+// isAlias tells whether a unit has a second name when it is enabled.
+func isAlias(u types.Unit, name string) bool {
+	for _, a := range unitfile.Parse(unitText(u)).Assignments {
+		if a.Section == "Install" && a.Name == "Alias" && slices.Contains(strings.Fields(a.Value), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// unitText is the text of a unit and its drop-ins.
+func unitText(u types.Unit) string {
+	var texts []string
+	if u.Contents != nil {
+		texts = append(texts, *u.Contents)
+	}
+	for _, d := range u.Dropins {
+		if d.Contents != nil {
+			texts = append(texts, *d.Contents)
+		}
+	}
+	return strings.Join(texts, "\n")
 }

@@ -86,16 +86,8 @@ func state(c provision.Config, u types.Unit, image *Image, own, shipped bool) (S
 func installs(c provision.Config, u types.Unit) bool {
 	texts := []string{}
 	for _, t := range []*types.Unit{&u, ownTemplate(c, u.Name)} {
-		if t == nil {
-			continue
-		}
-		if t.Contents != nil {
-			texts = append(texts, *t.Contents)
-		}
-		for _, d := range t.Dropins {
-			if d.Contents != nil {
-				texts = append(texts, *d.Contents)
-			}
+		if t != nil {
+			texts = append(texts, unitText(*t))
 		}
 	}
 	for _, a := range unitfile.Parse(strings.Join(texts, "\n")).Assignments {

@@ -59,3 +59,31 @@ func (m Machine) program(a unitfile.Assignment) []Finding {
 	}
 	return nil
 }
+
+// Activates checks that the unit which a timer, a path unit or a socket starts
+// is there: texts are its own and those of its drop-ins.
+func Activates(name string, m Machine, texts ...string) []Finding {
+	w := join(name, texts)
+	key, started := "", strings.TrimSuffix(name, path.Ext(name))+".service"
+	switch path.Ext(name) {
+	case ".timer":
+		key = "Timer.Unit"
+	case ".path":
+		key = "Path.Unit"
+	case ".socket":
+		key = "Socket.Service"
+		if w.yes("Socket.Accept") {
+			started = strings.TrimSuffix(name, path.Ext(name)) + "@.service"
+		}
+	default:
+		return nil
+	}
+	given, line := w.last(key)
+	if given != "" {
+		started = given
+	}
+	if strings.Contains(started, "%") || strings.Contains(started, "@@") || m.Unit(started) {
+		return nil
+	}
+	return []Finding{{line, fmt.Sprintf("it starts %s, and neither this config nor the image has that", started), "add the unit, or name another with " + key[strings.IndexByte(key, '.')+1:] + "="}}
+}
