@@ -120,6 +120,11 @@ func preparePlan(ctx context.Context, c provision.Config, contents *preview.Imag
 		return nil, report
 	}
 	report = append(report, preview.ReferenceTraps(c)...)
+	units := preview.CheckMerged(embedded(c), rendered, contents)
+	if o.strict {
+		units = units.Strict()
+	}
+	report = append(report, units...)
 	facts := provision.DefaultFacts()
 	facts.Platform, facts.Disks, facts.KernelLine = o.platform, disks, kernelLine(o.image)
 	plan, err := rendered.Plan(facts)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -65,7 +66,7 @@ func readSource(a *app, name string, o sourceFlags, image *preview.Image) (sourc
 		if s.cloud != nil {
 			found = checkCloud(*s.cloud)
 		} else {
-			found = preview.CheckUnits(s.config, provision.NewYAML(name, data), image)
+			found = preview.CheckUnits(embedded(s.config), provision.NewYAML(name, data), image)
 		}
 		if o.strict {
 			found = found.Strict()
@@ -73,6 +74,16 @@ func readSource(a *app, name string, o sourceFlags, image *preview.Image) (sourc
 		report = append(report, found...).Sorted()
 	}
 	return s, a.show.problems(name, report)
+}
+
+// embedded is a config with those that it embeds. One that needs others too
+// is left as it is.
+func embedded(c provision.Config) provision.Config {
+	out, report := c.Render(context.Background(), nil)
+	if report.Err() != nil {
+		return c
+	}
+	return out
 }
 
 func readText(a *app, name string) ([]byte, error) {

@@ -15,16 +15,37 @@ import (
 )
 
 // CheckUnits looks at the units of a config as systemd would. Text is what the
-// user wrote, in which lines of units are found; image may be nil.
+// user wrote, in which lines of units are found; image may be nil. A config
+// that refers to others may get programs and units from them.
 func CheckUnits(c provision.Config, text provision.YAML, image *Image) provision.Report {
+	unknown := image == nil || refers(c)
 	k := checker{c: c, text: text, machine: unitcheck.Machine{
-		File: func(name string) bool { return image == nil || hasFile(c, image, name) },
-		Unit: func(name string) bool { return image == nil || hasUnit(c, image, name) },
+		File: func(name string) bool { return unknown || hasFile(c, image, name) },
+		Unit: func(name string) bool { return unknown || hasUnit(c, image, name) },
 	}}
 	for i, u := range c.Ignition.Systemd.Units {
 		k.unit(i, u)
 	}
 	return k.report.Sorted()
+}
+
+// CheckMerged looks at the units of a config with all that it refers to, and
+// leaves out what CheckUnits told about it before.
+func CheckMerged(before, merged provision.Config, image *Image) provision.Report {
+	if !refers(before) {
+		return nil
+	}
+	told := map[string]bool{}
+	for _, p := range CheckUnits(before, provision.YAML{}, image) {
+		told[p.Message] = true
+	}
+	return slices.DeleteFunc(CheckUnits(merged, provision.YAML{}, image), func(p provision.Problem) bool { return told[p.Message] })
+}
+
+// refers tells whether a config needs others.
+func refers(c provision.Config) bool {
+	section := c.Ignition.Ignition.Config
+	return section.Replace.Source != nil || len(section.Merge) > 0
 }
 
 type checker struct {
@@ -62,7 +83,8 @@ func (k *checker) add(at provision.Path, field, object string, found []unitcheck
 	place := k.c.Position(at...)
 	for _, f := range found {
 		p := provision.Problem{Severity: provision.Warning, Position: place, Path: at.String(), Message: object + ": " + f.Message, Remedy: f.Remedy}
-		if line, ok := k.text.Within(k.text.At(place.Line, place.Column), f.Line); ok && place.File == k.text.File() {
+		written := k.text.At(place.Line, place.Column)
+		if line, ok := k.text.Within(written, f.Line); ok && place.File == k.text.File() && written[len(written)-1] == field {
 			p.Position = line
 		}
 		k.report = append(k.report, p)
