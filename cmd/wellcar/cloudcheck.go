@@ -5,18 +5,54 @@ import (
 	"strconv"
 	"strings"
 
+	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
+
 	"wellcar.dev/internal/cloudinit"
 	"wellcar.dev/internal/provision"
+	"wellcar.dev/internal/provision/preview"
 )
 
 // checkCloud looks at what the text of a cloud-config cannot show by itself.
-func checkCloud(data cloudinit.UserData) provision.Report {
+func checkCloud(data cloudinit.UserData, image *preview.Image) provision.Report {
 	var out provision.Report
 	facts := provision.DefaultFacts()
+	if len(data.Parts) > 1 {
+		image = nil // another part may bring what is not there
+	}
 	for _, part := range data.Parts {
 		if part.Config != nil {
 			out = append(out, checkOwners(part, facts)...)
+			out = append(out, checkCloudUnits(part, image)...)
 		}
+	}
+	return out
+}
+
+// checkCloudUnits looks at units as systemd would.
+func checkCloudUnits(part cloudinit.Part, image *preview.Image) provision.Report {
+	return preview.CheckUnitsAt(ignitionLike(*part.Config), image, func(at provision.Path, line int) provision.Position {
+		name := strings.NewReplacer("systemd.units", "coreos.units", "contents", "content", "dropins", "drop_ins").Replace(at.String())
+		file, n, column := part.Places.Within(name, line)
+		return provision.Position{File: file, Line: n, Column: column}
+	})
+}
+
+// ignitionLike is the files and units of a cloud-config. Units of networkd,
+// which systemd does not read, keep their place in the list.
+func ignitionLike(c cloudinit.Config) types.Config {
+	var out types.Config
+	for _, f := range c.WriteFiles {
+		out.Storage.Files = append(out.Storage.Files, types.File{Node: types.Node{Path: f.Path}})
+	}
+	for _, u := range c.CoreOS.Units {
+		unit := types.Unit{Name: u.Name}
+		if !u.Network() {
+			unit.Contents = &u.Content
+			for _, d := range u.DropIns {
+				unit.Dropins = append(unit.Dropins, types.Dropin{Name: d.Name, Contents: &d.Content})
+			}
+		}
+		out.Systemd.Units = append(out.Systemd.Units, unit)
 	}
 	return out
 }

@@ -74,3 +74,34 @@ func TestCloudPlanAsJSON(t *testing.T) {
 		t.Error(err, out)
 	}
 }
+
+// TestCloudUnits looks at units and drop-ins of a cloud-config, but not at
+// those of networkd.
+func TestCloudUnits(t *testing.T) {
+	text := `#cloud-config
+coreos:
+  units:
+    - name: 10-a.network
+      content: "[Match]\nName=eth0\n"
+    - name: a.service
+      content: |
+        [Service]
+        ExecStart=/bin/true
+        ExecStrt=x
+    - name: docker.service
+      drop-ins:
+        - name: 1.conf
+          content: "[Servic"
+`
+	code, _, errs := try(t.Context(), joins{}, text, "config", "-")
+	want := `-:10:9: warning: unit a.service: ExecStrt is not known in section [Service], so it is ignored; write ExecStart
+-:14:20: warning: drop-in 1.conf of unit docker.service: the section [Servic has no closing bracket; write [Section] lines and Name=value lines
+-: nothing wrong was found; coreos-cloudinit reads it on the machine as it is
+`
+	if diff := cmp.Diff(want, errs); code != exitOK || diff != "" {
+		t.Error(code, diff)
+	}
+	if code, _, _ := try(t.Context(), joins{}, text, "config", "--strict", "-"); code != exitFailed {
+		t.Error("--strict takes it")
+	}
+}

@@ -64,7 +64,7 @@ func readSource(a *app, name string, o sourceFlags, image *preview.Image) (sourc
 	if report.Err() == nil {
 		var found provision.Report
 		if s.cloud != nil {
-			found = checkCloud(*s.cloud)
+			found = checkCloud(*s.cloud, image)
 		} else {
 			found = preview.CheckUnits(embedded(s.config), provision.NewYAML(name, data), image)
 		}

@@ -11,8 +11,8 @@ import (
 	"slices"
 )
 
-// network tells whether a unit is one of networkd's.
-func (u Unit) network() bool {
+// Network tells whether a unit is one of networkd's.
+func (u Unit) Network() bool {
 	return slices.Contains([]string{".network", ".netdev", ".link"}, path.Ext(u.Name))
 }
 
@@ -22,7 +22,7 @@ func (u Unit) file() string {
 	if u.Runtime {
 		dir = "/run"
 	}
-	if u.network() {
+	if u.Network() {
 		group = "network"
 	}
 	return path.Join(dir, "systemd", group, u.Name)
@@ -37,7 +37,7 @@ func (m Machine) units(ctx context.Context, units []Unit) error {
 		if err != nil {
 			return err
 		}
-		reload, networkd = reload || wrote, networkd || u.network()
+		reload, networkd = reload || wrote, networkd || u.Network()
 	}
 	if reload {
 		if err := m.run(ctx, "", "systemctl", "daemon-reload"); err != nil {
@@ -45,7 +45,7 @@ func (m Machine) units(ctx context.Context, units []Unit) error {
 		}
 	}
 	for _, u := range units {
-		if !u.Enable || u.network() {
+		if !u.Enable || u.Network() {
 			continue
 		}
 		args := []string{"enable", "--force", u.Name}
@@ -67,7 +67,7 @@ func (m Machine) units(ctx context.Context, units []Unit) error {
 func (m Machine) commands(ctx context.Context, units []Unit) error {
 	var errs []error
 	for _, u := range units {
-		if u.Command == "" || u.network() {
+		if u.Command == "" || u.Network() {
 			continue
 		}
 		m.Logf("%s %s", u.Command, u.Name)

@@ -18,8 +18,26 @@ import (
 // user wrote, in which lines of units are found; image may be nil. A config
 // that refers to others may get programs and units from them.
 func CheckUnits(c provision.Config, text provision.YAML, image *Image) provision.Report {
+	return checkUnits(c, image, func(at provision.Path, line int) provision.Position {
+		place := c.Position(at...)
+		written := text.At(place.Line, place.Column)
+		if within, ok := text.Within(written, line); ok && place.File == text.File() && written[len(written)-1] == at[len(at)-1] {
+			return within
+		}
+		return place
+	})
+}
+
+// CheckUnitsAt is CheckUnits for units that no config has: place finds a line,
+// from 1, of an element such as systemd.units[0].contents, or the element
+// itself for line 0.
+func CheckUnitsAt(c types.Config, image *Image, place func(at provision.Path, line int) provision.Position) provision.Report {
+	return checkUnits(provision.Config{Ignition: c}, image, place)
+}
+
+func checkUnits(c provision.Config, image *Image, place func(at provision.Path, line int) provision.Position) provision.Report {
 	unknown := image == nil || refers(c)
-	k := checker{c: c, text: text, machine: unitcheck.Machine{
+	k := checker{place: place, machine: unitcheck.Machine{
 		File: func(name string) bool { return unknown || hasFile(c, image, name) },
 		Unit: func(name string) bool { return unknown || hasUnit(c, image, name) },
 	}}
@@ -49,8 +67,7 @@ func refers(c provision.Config) bool {
 }
 
 type checker struct {
-	c       provision.Config
-	text    provision.YAML
+	place   func(at provision.Path, line int) provision.Position
 	machine unitcheck.Machine
 	report  provision.Report
 }
@@ -80,14 +97,8 @@ func (k *checker) unit(i int, u types.Unit) {
 
 func (k *checker) add(at provision.Path, field, object string, found []unitcheck.Finding) {
 	at = append(at[:len(at):len(at)], field)
-	place := k.c.Position(at...)
 	for _, f := range found {
-		p := provision.Problem{Severity: provision.Warning, Position: place, Path: at.String(), Message: object + ": " + f.Message, Remedy: f.Remedy}
-		written := k.text.At(place.Line, place.Column)
-		if line, ok := k.text.Within(written, f.Line); ok && place.File == k.text.File() && written[len(written)-1] == field {
-			p.Position = line
-		}
-		k.report = append(k.report, p)
+		k.report = append(k.report, provision.Problem{Severity: provision.Warning, Position: k.place(at, f.Line), Path: at.String(), Message: object + ": " + f.Message, Remedy: f.Remedy})
 	}
 }
 
