@@ -132,17 +132,6 @@ func (y YAML) At(line, column int) Path {
 	return found
 }
 
-// Containing leads to the first text that has another in it, nil if none does.
-func (y YAML) Containing(part string) Path {
-	var found Path
-	eachNode(y.root, nil, func(n *yaml.Node, at Path) {
-		if found == nil && n.Kind == yaml.ScalarNode && strings.Contains(n.Value, part) {
-			found = at
-		}
-	})
-	return found
-}
-
 // eachNode visits a node and all below it, outer ones first.
 func eachNode(n *yaml.Node, at Path, visit func(*yaml.Node, Path)) {
 	if n == nil || n.Kind == yaml.AliasNode {

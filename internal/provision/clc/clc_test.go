@@ -83,7 +83,7 @@ func TestBroken(t *testing.T) {
 		"group":     {"update:\n  group: gamma\n", "c.yaml:2:3: warning: update: the group is none of stable, beta and alpha, and there is no server; give server, or one of the groups"},
 		"strategy":  {"locksmith:\n  reboot_strategy: never\n", "c.yaml:2:20: locksmith.reboot_strategy: the reboot strategy is not known; write reboot, etcd-lock or off"},
 		"window":    {"locksmith:\n  window_start: 04:00\n", "c.yaml:2:3: locksmith: of window_start and window_length one is missing; give both or neither"},
-		"template":  {"etcd:\n  name: \"{HOSTNAME}\"\n", "c.yaml:2:9: etcd.name: there are values in braces, and no platform to take them from; name the platform with --platform"},
+		"template":  {"etcd:\n  name: \"{HOSTNAME}\"\n", "c.yaml:2:9: etcd.name: there is no platform to take {HOSTNAME} from; name the platform with --platform"},
 		"machine":   {"systemd: {}\n", ""},
 		"ignition":  {"ignition:\n  version: 3.0.0\n", `c.yaml:1:1: this is an Ignition config written as YAML; write it as JSON, or as Butane with variant: flatcar and version: 1.1.0`},
 		"unvariant": {"version: 1.1.0\nstorage: {}\n", `c.yaml:1:1: this is Butane, which a machine does not read; translate it to Ignition JSON first: wellcar config FILE`},
@@ -137,8 +137,31 @@ func TestPlatforms(t *testing.T) {
 		}
 	}
 	_, report := load("c.yaml", "etcd:\n  name: \"{HOSTNAME}\"\n", "hetzner")
-	if len(report) != 1 || !strings.HasPrefix(report[0].String(), "c.yaml:2:9: etcd.name: values in braces are not known on this platform; write") {
+	if len(report) != 1 || !strings.HasPrefix(report[0].String(), "c.yaml:2:9: etcd.name: {HOSTNAME} is not known on platform hetzner; write the value itself") {
 		t.Error(report)
+	}
+}
+
+// TestBraces names each value in braces that the platform has not, and not
+// those of other sections.
+func TestBraces(t *testing.T) {
+	text := "networkd:\n  units:\n    - name: a.network\n      contents: \"{PRIVATE_IPV4}\"\netcd:\n  name: \"{HOSTNAME}-{FOO}\"\n  proxy: \"{HOSTNAME}\"\n" +
+		"flannel:\n  network_config: '{}'\n  public_ip: \"{PUBLIC_IPV6}\"\n"
+	const choices = "use {HOSTNAME}, {PRIVATE_IPV4}, {PUBLIC_IPV4}, or write the value itself"
+	for platform, want := range map[string][]string{
+		"ec2": {"c.yaml:6:9: etcd.name: {FOO} is not known on platform ec2; " + choices, "c.yaml:10:14: flannel.public_ip: {PUBLIC_IPV6} is not known on platform ec2; " + choices},
+		"": {"c.yaml:6:9: etcd.name: there is no platform to take {HOSTNAME} from; name the platform with --platform",
+			"c.yaml:7:10: etcd.proxy: there is no platform to take {HOSTNAME} from; name the platform with --platform",
+			"c.yaml:10:14: flannel.public_ip: there is no platform to take {PUBLIC_IPV6} from; name the platform with --platform"},
+	} {
+		_, report := load("c.yaml", text, platform)
+		var got []string
+		for _, p := range report {
+			got = append(got, p.String())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", platform, diff)
+		}
 	}
 }
 

@@ -50,7 +50,12 @@ func translate(name string, data []byte, filesDir, platform string) ([]byte, pro
 	}
 	var out any
 	withFilesDir(filesDir, func() { out, found = config.Convert(in, platform, withMadeUnits(in, ast, platform)) })
-	problems = append(problems, convert(text, onPlatform(later(found), given))...)
+	found = later(found)
+	if slices.ContainsFunc(found.Entries, braceFault) {
+		problems = append(problems, braces(text, given)...)
+		found.Entries = slices.DeleteFunc(found.Entries, func(e report.Entry) bool { return braceFault(e) && problems.Err() != nil })
+	}
+	problems = append(problems, convert(text, found)...)
 	if problems.Err() != nil {
 		return nil, problems, nil
 	}

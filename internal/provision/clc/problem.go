@@ -3,8 +3,6 @@ package clc
 import (
 	"strings"
 
-	"github.com/flatcar/container-linux-config-transpiler/config/templating"
-	"github.com/flatcar/container-linux-config-transpiler/config/types"
 	"github.com/flatcar/ignition/config/validate/report"
 
 	"wellcar.dev/internal/provision"
@@ -34,21 +32,8 @@ func later(found report.Report) report.Report {
 	return out
 }
 
-// onPlatform tells a platform without dynamic data from none at all.
-func onPlatform(found report.Report, platform string) report.Report {
-	for i, e := range found.Entries {
-		if platform != "" && e.Message == types.ErrPlatformUnspecified.Error() {
-			found.Entries[i].Message = templating.ErrUnknownPlatform.Error()
-		}
-	}
-	return found
-}
-
 func problem(text provision.YAML, e report.Entry) provision.Problem {
 	path := text.At(e.Line, e.Column)
-	if e.Line == 0 {
-		path = text.Containing("{") // what has no place is about values in braces
-	}
 	if known, ok := words[e.Message]; ok {
 		e.Message = known[0]
 	}
@@ -90,13 +75,10 @@ var words = map[string][2]string{
 	"couldn't parse window start":  {"window_start is no time", "write HH:MM, or Day HH:MM as Thu 04:00"},
 	"unknown day in window start":  {"window_start begins with no day", "write Sun, Mon, Tue, Wed, Thu, Fri or Sat"},
 	"couldn't parse window length": {"window_length is no duration", "write it as 1h or 90m"},
-	"unsupported platform":         {"values in braces are not known on this platform", "write the values themselves, or name another platform with --platform"},
-	"unknown field":                {"a value in braces is not known on this platform", "use HOSTNAME, PRIVATE_IPV4, PUBLIC_IPV4, PRIVATE_IPV6 or PUBLIC_IPV6, as far as the platform has them"},
 	"the create object has been deprecated in favor of user-level options":  {"create is the older form", "move its keys up and drop it"},
 	"the create object has been deprecated in favor of mount-level options": {"create is the older form", "write wipe_filesystem and options under mount"},
 	"no filesystem specified":                                         {"the file system is missing", "write filesystem: root"},
 	"window-start and window-length must both be specified":           {"of window_start and window_length one is missing", "give both or neither"},
-	"platform must be specified to use templating":                    {"there are values in braces, and no platform to take them from", "name the platform with --platform"},
 	"only one of the following can be set: local, inline, remote.url": {"there is more than one of inline, local and remote", "keep one"},
 	"invalid dimension (finest granularity is 1MiB)":                  {"the size is no whole number of MiB", "write it as 512MiB or 10GiB"},
 	"mode unspecified for file, defaulting to 0644":                   {"the mode is missing and becomes 0644", "write mode: 0644"},
