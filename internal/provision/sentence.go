@@ -164,7 +164,7 @@ var objects = map[string][2]string{
 	"storage.files": {"file", "path"}, "storage.directories": {"directory", "path"}, "storage.links": {"link", "path"},
 	"storage.trees": {"tree", "local"}, "storage.disks": {"disk", "device"}, "storage.raid": {"RAID array", "name"},
 	"storage.luks": {"LUKS volume", "name"}, "storage.filesystems": {"file system on", "device"},
-	"systemd.units": {"unit", "name"}, "passwd.users": {"user", "name"}, "passwd.groups": {"group", "name"},
+	"systemd.units": {"unit", "name"}, "networkd.units": {"network unit", "name"}, "passwd.users": {"user", "name"}, "passwd.groups": {"group", "name"},
 	"ignition.config.merge": {"merged config", "source"},
 }
 

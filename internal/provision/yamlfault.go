@@ -132,6 +132,9 @@ func (y YAML) At(line, column int) Path {
 	return found
 }
 
+// Get is a value of the text, nil if there is none.
+func (y YAML) Get(p Path) any { return p.get(y.Value) }
+
 // eachNode visits a node and all below it, outer ones first.
 func eachNode(n *yaml.Node, at Path, visit func(*yaml.Node, Path)) {
 	if n == nil || n.Kind == yaml.AliasNode {

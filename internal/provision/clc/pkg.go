@@ -88,6 +88,9 @@ func withFilesDir(dir string, do func()) {
 // of the YAML reader if there is no other.
 func orYAML(text provision.YAML, found report.Report) provision.Report {
 	problems := provision.Report{}
+	if wrong := badVersions(text); len(wrong) > 0 && len(found.Entries) == 1 && found.Entries[0].Line == 0 {
+		return wrong // the reader stops at the first, and says only that
+	}
 	for _, e := range found.Entries {
 		if e.Line == 0 && (strings.HasPrefix(e.Message, "yaml: ") || text.Value == nil) {
 			problems = append(problems, text.Problems(yamlError(e.Message))...)
