@@ -6,7 +6,8 @@
 // items-257.txt is what "systemd --dump-configuration-items" of version 257
 // prints: for each section its names and the kind of their values. The rules
 // for whole units are those of systemd.service(5), systemd.timer(5) and so on.
-// Values of kinds that are not listed in values.go are not looked at.
+// Values of kinds that are not listed in values.go and names.go are not looked
+// at.
 //
 //	for _, f := range unitcheck.Text("a.service", text) { fmt.Println(f.Line, f.Message) }
 package unitcheck
@@ -94,7 +95,11 @@ func assignment(a unitfile.Assignment) []Finding {
 	case a.Name == "OnCalendar" && !strings.Contains(a.Value, "%") && calendarFault(a.Value):
 		return []Finding{{a.Line, fmt.Sprintf("OnCalendar has a value that cannot be read, %q", a.Value), "write daily, Mon..Fri 04:00 or *-*-01 04:00:00; systemd-analyze calendar tries it"}}
 	}
-	if wanted := valueFault(kind, a.Value); wanted != "" {
+	wanted := valueFault(kind, a.Value)
+	if wanted == "" {
+		wanted = nameFault(kind, a.Name, a.Value)
+	}
+	if wanted != "" {
 		return []Finding{{a.Line, fmt.Sprintf("%s has a value that cannot be read, %q", a.Name, a.Value), "write " + wanted}}
 	}
 	return nil
