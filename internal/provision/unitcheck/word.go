@@ -50,6 +50,26 @@ func balanced(value string) bool {
 	return true
 }
 
+// Letters of specifiers, systemd.unit(5), also those of other versions.
+const specifiers = "aAbBCcdDEfgGhHiIjJlLmMnNopPqrRsStTuUvVwWyY"
+
+// unknownSpecifier is the first % with a letter or digit that has no meaning,
+// empty if there is none. With other signs a % stands for itself.
+func unknownSpecifier(value string) string {
+	for i := 0; i+1 < len(value); i++ {
+		c := value[i+1]
+		letter := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		switch {
+		case value[i] != '%':
+		case letter && strings.IndexByte(specifiers, c) < 0:
+			return value[i : i+2]
+		default:
+			i++
+		}
+	}
+	return ""
+}
+
 // command looks at a command line: a fault makes systemd refuse the unit, or
 // leave the command out if it may fail.
 func command(a unitfile.Assignment) []Finding {
@@ -57,6 +77,9 @@ func command(a unitfile.Assignment) []Finding {
 		return []Finding{{a.Line, a.Name + ": a quote does not end, so systemd refuses the unit", "end it, or write \\\" for a quote that stands for itself"}}
 	}
 	word, _, _ := cutWord(a.Value)
+	if wrong := unknownSpecifier(a.Value); wrong != "" && !strings.Contains(word[:len(word)-len(strings.TrimLeft(word, execPrefixes))], "-") {
+		return []Finding{{a.Line, fmt.Sprintf("%s: %s stands for nothing, so systemd refuses the unit", a.Name, wrong), "write %" + wrong + " for the signs themselves"}}
+	}
 	name := strings.TrimLeft(word, execPrefixes)
 	prefixes := word[:len(word)-len(name)]
 	if strings.Contains(name, "/") && !path.IsAbs(name) && !strings.ContainsAny(name, `%\`) && !strings.Contains(prefixes, "-") {
