@@ -536,7 +536,7 @@ func TestStopped(t *testing.T) {
 	}
 	began := time.Now()
 	n.Stop()
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 10*time.Second { // asking would go on for ever
 		t.Errorf("it took %s", took)
 	}
 	down(t, n.State())
@@ -645,10 +645,11 @@ func TestRestored(t *testing.T) {
 	cable(t, "a", "dhcp4")
 	look := func() netif.Link {
 		links, err := netif.List()
-		if err != nil || len(links) != 1 {
+		i := slices.IndexFunc(links, func(l netif.Link) bool { return l.Name == "a" })
+		if err != nil || i < 0 {
 			t.Fatal(links, err)
 		}
-		return links[0]
+		return links[i]
 	}
 	was := look()
 	s, _ := mustUp(t, "ip=a:dhcp:1400:02:00:00:00:00:0c")
