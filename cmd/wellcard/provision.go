@@ -231,6 +231,9 @@ func (p *provisioning) target([]provision.Stage) (provision.Target, error) {
 
 func (p *provisioning) facts(ctx context.Context, c provision.Config, t provision.Target) (provision.Facts, error) {
 	facts, err := provision.Gather(ctx, c, t)
+	if err == nil && facts.Users == nil {
+		facts.Users, facts.Groups, err = shippedAccounts(ctx, c, shippedRoot)
+	}
 	facts.Platform, facts.KernelLine = p.platform, imageLine()
 	switch {
 	case err != nil || !p.first() && !slices.Contains(p.stages, provision.StageDisks):

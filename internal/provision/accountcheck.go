@@ -91,6 +91,9 @@ func (b *builder) checkOwnGroup(p Path, u types.PasswdUser) {
 	if _, exists := b.facts.Users[u.Name]; exists || value(u.PrimaryGroup) != "" || util.IsTrue(u.NoUserGroup) {
 		return
 	}
+	if b.facts.Users == nil {
+		return
+	}
 	_, exists := b.facts.Groups[u.Name]
 	for _, g := range b.Ignition.Passwd.Groups {
 		if g.Name == u.Name {

@@ -303,6 +303,30 @@ func TestApplyUnits(t *testing.T) {
 	}
 }
 
+// TestPlanBeforeRoot judges no accounts before there is a file that has any.
+func TestPlanBeforeRoot(t *testing.T) {
+	g := newGuest(t, nil)
+	c, report := provision.Load("c.ign", []byte(`{"ignition":{"version":"3.4.0"},"passwd":{"groups":[{"name":"core","gid":500}],
+"users":[{"name":"core","groups":["none"]}]},"storage":{"files":[{"path":"/f","user":{"name":"nobody"},"group":{"name":"none"}}]}}`), provision.LoadOptions{})
+	if report.Err() != nil {
+		t.Fatal(report)
+	}
+	for _, before := range []bool{false, true} {
+		if before {
+			if err := os.RemoveAll(filepath.Join(g.dir, "etc")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		facts, err := provision.Gather(t.Context(), c, g.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = c.Plan(facts); (err == nil) != before {
+			t.Errorf("before the root: %v: %v", before, err)
+		}
+	}
+}
+
 func TestApplyAccounts(t *testing.T) {
 	g := newGuest(t, map[string]string{"etc/skel/.bashrc": "rc", "etc/skel/dir/f": "f", "etc/skel/link": "->x"})
 	g.mustApply(`{"ignition":{"version":"3.4.0"},"passwd":{

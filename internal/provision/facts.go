@@ -2,6 +2,8 @@ package provision
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"strconv"
 	"strings"
@@ -40,7 +42,11 @@ func DefaultFacts() Facts {
 
 // Gather finds the facts that a config needs on a target.
 func Gather(ctx context.Context, c Config, t Target) (Facts, error) {
-	f := Facts{Users: map[string]Account{}, Groups: map[string]int{}}
+	f := Facts{UsrReadOnly: t.usrReadOnly()}
+	if known, err := t.hasAccounts(); !known || err != nil {
+		return f, err
+	}
+	f.Users, f.Groups = map[string]Account{}, map[string]int{}
 	m := &machine{Target: t}
 	c, _ = c.Render(ctx, nil) // what stands in the way is told by Plan
 	users, groups := c.accountNames()
@@ -58,8 +64,18 @@ func Gather(ctx context.Context, c Config, t Target) (Facts, error) {
 			f.Groups[name] = id
 		}
 	}
-	f.UsrReadOnly = t.usrReadOnly()
 	return f, nil
+}
+
+// hasAccounts tells whether a target has files with accounts yet.
+func (t Target) hasAccounts() (bool, error) {
+	for _, name := range []string{"/etc/passwd", "/etc/group"} {
+		_, err := t.Files.Stat(name)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // usrReadOnly tells whether nothing can be written below /usr of a target.

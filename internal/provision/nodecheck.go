@@ -45,7 +45,7 @@ func (b *builder) hasUser(name string) bool {
 		}
 	}
 	_, ok := b.facts.Users[name]
-	return ok
+	return ok || b.facts.Users == nil
 }
 
 // hasGroup counts the group that a new user gets.
@@ -61,7 +61,7 @@ func (b *builder) hasGroup(name string) bool {
 		}
 	}
 	_, ok := b.facts.Groups[name]
-	return ok
+	return ok || b.facts.Groups == nil
 }
 
 // accountNames are all users and groups that the config names, sorted.
