@@ -39,9 +39,10 @@
 //
 // A lost root key is replaced by a new image only, or on the machine by
 // mounting another key file over KeyPath. There is no list of revoked release
-// keys: make their spans short. Expiry trusts the machine's clock, which callers
-// pass as it is. Somebody who can hold back everything can hold back updates
-// until the expiry is noticed. The channel of a manifest is for people: groups
+// keys: make their spans short. Expiry trusts the machine's clock; the caller
+// passes the later of it and the latest time at which it believed a manifest.
+// Somebody who can hold back everything can hold back updates until the expiry
+// is noticed. The channel of a manifest is for people: groups
 // are free names, and the server says which release one gets.
 package release
 
