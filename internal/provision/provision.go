@@ -150,18 +150,12 @@ func (r Report) sorted() Report {
 	return out
 }
 
-// Softened returns the report with errors made warnings.
-func (r Report) Softened() Report { return r.with(Error, Warning) }
-
 // Strict returns the report with warnings made errors.
-func (r Report) Strict() Report { return r.with(Warning, Error) }
-
-// with is the report with one severity replaced by another.
-func (r Report) with(old, severity Severity) Report {
+func (r Report) Strict() Report {
 	out := slices.Clone(r)
 	for i := range out {
-		if out[i].Severity == old {
-			out[i].Severity = severity
+		if out[i].Severity == Warning {
+			out[i].Severity = Error
 		}
 	}
 	return out
