@@ -114,45 +114,52 @@ func (b *builder) checkKeys(p Path, u types.PasswdUser) {
 	}
 }
 
-// userOf is another user that has an id when a user is to get it, as far as
-// it is known: one of the config, or one of the machine that keeps it.
+// userOf is another user that has an id when a user is to get it.
 func (b *builder) userOf(id int, name string) string {
-	moved := map[string]bool{}
+	var wanted []numbered
 	for _, u := range b.Ignition.Passwd.Users {
-		if u.Name == name {
-			break
-		}
-		if u.UID != nil && *u.UID == id && !util.IsFalse(u.ShouldExist) {
-			return u.Name
-		}
+		wanted = append(wanted, numbered{u.Name, u.UID, util.IsFalse(u.ShouldExist)})
 	}
-	for _, u := range b.Ignition.Passwd.Users {
-		moved[u.Name] = u.UID != nil || util.IsFalse(u.ShouldExist)
+	there := map[string]int{}
+	for name, a := range b.facts.Users {
+		there[name] = a.UID
 	}
-	for _, other := range slices.Sorted(maps.Keys(b.facts.Users)) {
-		if b.facts.Users[other].UID == id && other != name && !moved[other] {
-			return other
-		}
-	}
-	return ""
+	return holder(id, name, wanted, there)
 }
 
 // groupOf is userOf for groups.
 func (b *builder) groupOf(id int, name string) string {
-	moved := map[string]bool{}
+	var wanted []numbered
 	for _, g := range b.Ignition.Passwd.Groups {
-		if g.Name == name {
+		wanted = append(wanted, numbered{g.Name, g.Gid, util.IsFalse(g.ShouldExist)})
+	}
+	return holder(id, name, wanted, b.facts.Groups)
+}
+
+// numbered is an account of a config with the id that it is to have.
+type numbered struct {
+	name string
+	id   *int
+	gone bool
+}
+
+// holder is who else has an id when name is to get it, as far as it is known:
+// an account that the config has before, or one of the machine that keeps it.
+func holder(id int, name string, wanted []numbered, there map[string]int) string {
+	for _, w := range wanted {
+		if w.name == name {
 			break
 		}
-		if g.Gid != nil && *g.Gid == id && !util.IsFalse(g.ShouldExist) {
-			return g.Name
+		if w.id != nil && *w.id == id && !w.gone {
+			return w.name
 		}
 	}
-	for _, g := range b.Ignition.Passwd.Groups {
-		moved[g.Name] = g.Gid != nil || util.IsFalse(g.ShouldExist)
+	moved := map[string]bool{}
+	for _, w := range wanted {
+		moved[w.name] = w.id != nil || w.gone
 	}
-	for _, other := range slices.Sorted(maps.Keys(b.facts.Groups)) {
-		if b.facts.Groups[other] == id && other != name && !moved[other] {
+	for _, other := range slices.Sorted(maps.Keys(there)) {
+		if there[other] == id && other != name && !moved[other] {
 			return other
 		}
 	}
