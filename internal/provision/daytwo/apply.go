@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -362,13 +363,8 @@ func keep(files provision.Files, c Config) error {
 
 // switchUnits makes systemd follow the files.
 func switchUnits(u systemd, p Plan) error {
-	reload := len(p.restart) > 0
-	for _, c := range p.Changes {
-		for _, i := range []*Item{c.old, c.item} {
-			reload = reload || i != nil && strings.HasPrefix(i.Path, unitDir+"/")
-		}
-		reload = reload || c.enable != nil
-	}
+	reload := len(p.restart) > 0 || slices.ContainsFunc(p.Changes, func(c Change) bool { return c.enable != nil }) ||
+		slices.ContainsFunc(changedPaths(p), func(name string) bool { return strings.HasPrefix(name, unitDir+"/") })
 	if !reload {
 		return nil
 	}
