@@ -3,9 +3,11 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -164,10 +166,11 @@ func (c *check) fromAny(ctx context.Context, in *Installer, o Offer, v Verifier)
 			counts = true
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil || ofMachine(err) {
+		code := codeOf(err)
+		if ctx.Err() != nil || slices.Contains(ofMachine, code) {
 			return rel, "", errors.Join(errs...)
 		}
-		if refusedByOwner(err) { // other addresses have the same release
+		if code == omaha.CodePostinstall { // the owner's hook refuses the same release from other addresses too
 			break
 		}
 	}
@@ -177,18 +180,9 @@ func (c *check) fromAny(ctx context.Context, in *Installer, o Offer, v Verifier)
 	return rel, "", errors.Join(errs...)
 }
 
-// ofMachine says that an installation failed by the state of the machine: a
-// partition that is full or not there, another program that installs.
-func ofMachine(err error) bool {
-	var f *Failure
-	return errors.As(err, &f) && (f.Code == omaha.CodeInstallDevice || f.Code == omaha.CodeKernelDevice || f.Code == omaha.CodeWrite)
-}
-
-// refusedByOwner tells whether the owner's hook did not want an update.
-func refusedByOwner(err error) bool {
-	var f *Failure
-	return errors.As(err, &f) && f.Code == omaha.CodePostinstall
-}
+// ofMachine are the codes of an installation that failed by the state of the
+// machine: a partition that is full or not there, another program that installs.
+var ofMachine = []omaha.Code{omaha.CodeInstallDevice, omaha.CodeKernelDevice, omaha.CodeWrite}
 
 func (c *check) download(ctx context.Context, in *Installer, rel Verified) (note string, err error) {
 	if c.board.get().Operation != Downloading {
@@ -223,11 +217,7 @@ func (c *check) event(ctx context.Context, e omaha.Event) {
 // tellFailure tells why a check failed. An offer that is not installed is an
 // error too: Nebraska takes no other result for the end of what it granted.
 func (c *check) tellFailure(ctx context.Context, err error) {
-	code, result := omaha.Code(1), omaha.ResultError
-	var f *Failure
-	if errors.As(err, &f) {
-		code = f.Code
-	}
+	code, result := cmp.Or(codeOf(err), 1), omaha.ResultError
 	switch code {
 	case omaha.CodeRequest:
 		return // the server cannot be reached

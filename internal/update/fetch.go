@@ -118,14 +118,11 @@ func (r *Remote) patiently(ctx context.Context, try func() error) error {
 
 // passing says that an error may not come again.
 func passing(err error) bool {
-	var f *Failure
-	if err == nil {
+	if err == nil || errors.Is(err, errTooMuch) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	if errors.Is(err, errTooMuch) || errors.Is(err, context.Canceled) {
-		return false
-	}
-	return !errors.As(err, &f) || f.Code == omaha.CodeDownload || f.Code >= omaha.CodeHTTPBase+500
+	code := codeOf(err)
+	return code == 0 || code == omaha.CodeDownload || code >= omaha.CodeHTTPBase+500
 }
 
 // stream reads a remote file in order, with one request as long as the next

@@ -5,6 +5,7 @@ package update
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -39,6 +40,15 @@ func (f *Failure) Error() string { return f.Err.Error() }
 
 // Unwrap gives the cause.
 func (f *Failure) Unwrap() error { return f.Err }
+
+// codeOf is the code of a Failure that an error has in it; 0: there is none.
+func codeOf(err error) omaha.Code {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f.Code
+	}
+	return 0
+}
 
 func fail(code omaha.Code, format string, args ...any) error {
 	return &Failure{code, fmt.Errorf(format, args...)}

@@ -106,8 +106,7 @@ func (j *job) sync() error {
 }
 
 func coded(code omaha.Code, err error) error {
-	var f *Failure
-	if errors.As(err, &f) {
+	if codeOf(err) != 0 {
 		return err
 	}
 	return &Failure{code, err}

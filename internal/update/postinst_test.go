@@ -103,10 +103,3 @@ func (b *box) showUsr(m made) (shown *int) {
 	}
 	return shown
 }
-
-func codeOf(err error) omaha.Code {
-	if f, ok := err.(*Failure); ok {
-		return f.Code
-	}
-	return 0
-}
