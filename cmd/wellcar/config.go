@@ -55,11 +55,7 @@ func configCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found := s.config.CheckEmbedded()
-		if o.strict {
-			found = found.Strict()
-		}
-		if err := a.show.problems(args[0], found); err != nil {
+		if err := a.show.problems(args[0], o.judge(s.config.CheckEmbedded())); err != nil {
 			return err
 		}
 		return a.show.config(s)

@@ -93,38 +93,31 @@ func (a *app) plan(ctx context.Context, name string, o *planOptions) error {
 	if s.cloud != nil {
 		return a.show.cloudPlan(s)
 	}
-	p, report := preparePlan(ctx, s.config, contents, o, disks)
+	p, report := preparePlan(ctx, s, contents, o, disks)
 	if err := a.show.problems(name, report); err != nil {
 		return err
 	}
 	if o.strict && len(p.Warnings) > 0 {
-		for i := range p.Warnings {
-			p.Warnings[i].Severity = provision.Error
-		}
-		return a.show.problems(name, append(p.Warnings, p.Problems...).Sorted())
+		return a.show.problems(name, append(p.Warnings.Strict(), p.Problems...).Sorted())
 	}
 	a.show.result("plan", map[string]any{"plan": p}, p.Render())
 	return a.show.problems(name, p.Problems)
 }
 
 // preparePlan makes the plan of a config and looks at what it means.
-func preparePlan(ctx context.Context, c provision.Config, contents *preview.Image, o *planOptions, disks []provision.DiskFact) (*preview.Preview, provision.Report) {
+func preparePlan(ctx context.Context, s source, contents *preview.Image, o *planOptions, disks []provision.DiskFact) (*preview.Preview, provision.Report) {
 	client := fetch.New(fetch.Options{Platform: o.platform, Offline: o.offline, Total: fetchTimeout})
 	defer client.Close()
 	absent := []error{provision.ErrNoOEM}
 	if o.offline {
 		absent = append(absent, provision.ErrNeedsNetwork)
 	}
-	rendered, report := c.RenderWithout(ctx, client, absent...)
+	rendered, report := s.config.RenderWithout(ctx, client, absent...)
 	if report.Err() != nil {
 		return nil, report
 	}
-	report = append(report, preview.ReferenceTraps(c)...)
-	units := preview.CheckMerged(embedded(c), rendered, contents)
-	if o.strict {
-		units = units.Strict()
-	}
-	report = append(report, units...)
+	report = append(report, preview.ReferenceTraps(s.config)...)
+	report = append(report, o.judge(preview.CheckMerged(s.whole, rendered, contents))...)
 	facts := provision.DefaultFacts()
 	facts.Platform, facts.Disks, facts.KernelLine = o.platform, disks, kernelLine(o.image)
 	plan, err := rendered.Plan(facts)

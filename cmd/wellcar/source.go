@@ -44,12 +44,21 @@ func (o *sourceFlags) check() error {
 	return nil
 }
 
+// judge makes errors of warnings where they are to be.
+func (o *sourceFlags) judge(r provision.Report) provision.Report {
+	if o.strict {
+		return r.Strict()
+	}
+	return r
+}
+
 // source is a user's text: a config of Ignition in any of its languages, or
 // user data for coreos-cloudinit.
 type source struct {
 	name   string
 	text   []byte
 	config provision.Config
+	whole  provision.Config    // with the configs that it embeds, if it needs no others
 	cloud  *cloudinit.UserData // nil: config it is
 }
 
@@ -66,12 +75,10 @@ func readSource(a *app, name string, o sourceFlags, image *preview.Image) (sourc
 		if s.cloud != nil {
 			found = checkCloud(*s.cloud, image)
 		} else {
-			found = preview.CheckUnits(embedded(s.config), provision.NewYAML(name, data), image)
+			s.whole = embedded(s.config)
+			found = preview.CheckUnits(s.whole, provision.NewYAML(name, data), image)
 		}
-		if o.strict {
-			found = found.Strict()
-		}
-		report = append(report, found...).Sorted()
+		report = append(report, o.judge(found)...).Sorted()
 	}
 	return s, a.show.problems(name, report)
 }
@@ -98,7 +105,7 @@ func parseSource(name string, data []byte, o sourceFlags) (source, provision.Rep
 	if provision.Recognise(data) == provision.KindOther {
 		cloud, found := cloudinit.Parse(name, data, cloudinit.Values{})
 		s.cloud = &cloud
-		return s, cloudProblems(found, o.strict)
+		return s, o.judge(cloudProblems(found)).Sorted()
 	}
 	var report provision.Report
 	s.config, report = loadConfig(name, data, o)
@@ -131,7 +138,7 @@ func clcPlatform(id string) string {
 	return id
 }
 
-func cloudProblems(found cloudinit.Report, strict bool) provision.Report {
+func cloudProblems(found cloudinit.Report) provision.Report {
 	var out provision.Report
 	for _, p := range found {
 		out = append(out, provision.Problem{
@@ -139,10 +146,7 @@ func cloudProblems(found cloudinit.Report, strict bool) provision.Report {
 			Position: provision.Position{File: p.File, Line: p.Line, Column: p.Column},
 		})
 	}
-	if strict {
-		out = out.Strict()
-	}
-	return out.Sorted()
+	return out
 }
 
 // problems tells what is wrong with a text, line by line; its error is nil if
