@@ -172,7 +172,7 @@ func previewBelow(out io.Writer, top string, rule layout.KeepRule, kept bool) er
 
 // shippedEtc says that a file of /etc comes with the image.
 func shippedEtc(path string) bool {
-	_, err := os.Lstat(filepath.Join("/usr/share/flatcar", path))
+	_, err := os.Lstat(filepath.Join(shippedRoot, path))
 	return err == nil
 }
 

@@ -72,7 +72,7 @@ func systemRoots() (*x509.CertPool, error) {
 	const bundle = "/etc/ssl/certs/ca-certificates.crt"
 	data, err := os.ReadFile(bundle)
 	if errors.Is(err, fs.ErrNotExist) {
-		data, err = os.ReadFile("/usr/share/flatcar" + bundle)
+		data, err = os.ReadFile(shippedRoot + bundle)
 	}
 	pool := x509.NewCertPool()
 	if err != nil {
