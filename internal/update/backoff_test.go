@@ -19,14 +19,7 @@ func TestAttempts(t *testing.T) {
 	p := newPublisher(t)
 	dir := p.Publish(t, two)
 	payload := func(status int, body []byte) func(string, http.ResponseWriter) bool {
-		return func(path string, w http.ResponseWriter) bool {
-			if !strings.HasSuffix(path, "full.payload") {
-				return false
-			}
-			w.WriteHeader(status)
-			w.Write(body)
-			return true
-		}
+		return answering("full.payload", status, body)
 	}
 	for name, c := range map[string]struct {
 		change func(*box, *world)

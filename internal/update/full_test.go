@@ -19,9 +19,7 @@ import (
 func TestFullDisk(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.Publish(t, two))
-	b := newBox(t, one, p.Trust)
-	b.follow(w)
+	_, b := follower(t, p, one, two)
 	fill := b.smallDisk("var")
 
 	free := fill()

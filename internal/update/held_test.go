@@ -16,9 +16,7 @@ import (
 func TestPutBehind(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.Publish(t, two))
-	b := newBox(t, one, p.Trust)
-	b.follow(w)
+	_, b := follower(t, p, one, two)
 	s, states := b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "UPDATED_NEED_REBOOT" {
 		t.Fatalf("%v; %s", seen, s.LastError())

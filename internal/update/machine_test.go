@@ -188,6 +188,26 @@ func (w *world) said() string {
 	return strings.Join(w.told, "\n")
 }
 
+// follower is a machine that runs one image and follows a server with another.
+func follower(t *testing.T, p *machine.Publisher, running, offered made) (*world, *box) {
+	t.Helper()
+	w, b := newWorld(t, p.Publish(t, offered)), newBox(t, running, p.Trust)
+	b.follow(w)
+	return w, b
+}
+
+// answering spoils what ends in a suffix by an answer of its own.
+func answering(suffix string, status int, body []byte) func(string, http.ResponseWriter) bool {
+	return func(path string, w http.ResponseWriter) bool {
+		if !strings.HasSuffix(path, suffix) {
+			return false
+		}
+		w.WriteHeader(status)
+		w.Write(body)
+		return true
+	}
+}
+
 // follow makes the machine follow the server.
 func (b *box) follow(w *world) {
 	write(b.T, b.root, "etc/flatcar/update.conf", []byte("GROUP=stable\nSERVER="+w.URL+"/v1/update/\n"))

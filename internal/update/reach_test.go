@@ -15,20 +15,12 @@ import (
 func TestKeepsWayBack(t *testing.T) {
 	one, two, three := makeImage(t, "1.0.0"), makeImage(t, "1.1.0"), makeImage(t, "1.2.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.Publish(t, two))
-	b := newBox(t, one, p.Trust)
-	b.follow(w)
+	w, b := follower(t, p, one, two)
 	s, states := b.service()
 	b.attempt(s, states)
 	b.start("boot-2", one, two)
 	w.dir = p.Publish(t, three)
-	w.spoil = func(path string, out http.ResponseWriter) bool {
-		if strings.HasSuffix(path, "full.payload") {
-			http.NotFound(out, nil)
-			return true
-		}
-		return false
-	}
+	w.spoil = answering("full.payload", http.StatusNotFound, nil)
 	s, states = b.service()
 	if seen := b.attempt(s, states); seen[len(seen)-1] != "IDLE" || !strings.Contains(s.LastError(), "404") {
 		t.Errorf("%v: %s", seen, s.LastError())

@@ -24,9 +24,7 @@ import (
 func TestLife(t *testing.T) {
 	one, two, three := makeImage(t, "1.0.0"), makeImage(t, "1.1.0"), makeImage(t, "1.2.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.Publish(t, two))
-	b := newBox(t, one, p.Trust)
-	b.follow(w)
+	w, b := follower(t, p, one, two)
 	s, states := b.service()
 	seen := b.attempt(s, states)
 	want := "CHECKING_FOR_UPDATE UPDATE_AVAILABLE DOWNLOADING FINALIZING UPDATED_NEED_REBOOT"
@@ -171,9 +169,7 @@ func (b *box) sameSlot(name string, m made) {
 func TestPanics(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.Publish(t, two))
-	b := newBox(t, one, p.Trust)
-	b.follow(w)
+	w, b := follower(t, p, one, two)
 	s, states := b.service()
 	b.attempt(s, states)
 	for n := range 3 {
@@ -198,16 +194,6 @@ func TestRefuses(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
 	dir := p.Publish(t, two)
-	answer := func(suffix string, status int, body []byte) func(string, http.ResponseWriter) bool {
-		return func(path string, w http.ResponseWriter) bool {
-			if !strings.HasSuffix(path, suffix) {
-				return false
-			}
-			w.WriteHeader(status)
-			w.Write(body)
-			return true
-		}
-	}
 	for name, c := range map[string]struct {
 		change func(*box, *world)
 		want   string
@@ -215,16 +201,16 @@ func TestRefuses(t *testing.T) {
 	}{
 		"another key":     {func(b *box, _ *world) { write(b.T, b.root, OwnKeys, newPublisher(b.T).Trust) }, "the signature does not hold", "the key does not fit"},
 		"no key":          {func(b *box, _ *world) { write(b.T, b.root, OwnKeys, nil) }, "no PEM block", "the key does not fit"},
-		"signature gone":  {func(_ *box, w *world) { w.spoil = answer(".sig", 404, nil) }, "404", "HTTP status 404"},
-		"manifest swaps":  {func(_ *box, w *world) { w.spoil = answer("manifest.json", 200, []byte("{}")) }, "it has 2 bytes", "size of the payload"},
-		"payload damaged": {func(_ *box, w *world) { w.spoil = answer("full.payload", 200, make([]byte, 1<<20)) }, "does not have the digest", "hash of the payload"},
+		"signature gone":  {func(_ *box, w *world) { w.spoil = answering(".sig", 404, nil) }, "404", "HTTP status 404"},
+		"manifest swaps":  {func(_ *box, w *world) { w.spoil = answering("manifest.json", 200, []byte("{}")) }, "it has 2 bytes", "size of the payload"},
+		"payload damaged": {func(_ *box, w *world) { w.spoil = answering("full.payload", 200, make([]byte, 1<<20)) }, "does not have the digest", "hash of the payload"},
 		"ESP full":        {func(b *box, _ *world) { b.boot.ESP.Free = func(string) (int64, error) { return 1000, nil } }, "nothing was changed yet", "kernel's place"},
 		"slot too small": {func(b *box, _ *world) {
 			write(b.T, b.root, "sys/devices/vda/vda4/size", []byte("8\n"))
 		}, "nothing was changed yet", "opening the slot"},
-		"server errs":    {func(_ *box, w *world) { w.spoil = answer("/update/", 500, nil) }, "HTTP status 500", ""},
-		"server babbles": {func(_ *box, w *world) { w.spoil = answer("/update/", 200, []byte("<html>")) }, "reading the Omaha response", ""},
-		"too much":       {func(_ *box, w *world) { w.spoil = answer("/update/", 200, make([]byte, 2<<20)) }, "more came than allowed", ""},
+		"server errs":    {func(_ *box, w *world) { w.spoil = answering("/update/", 500, nil) }, "HTTP status 500", ""},
+		"server babbles": {func(_ *box, w *world) { w.spoil = answering("/update/", 200, []byte("<html>")) }, "reading the Omaha response", ""},
+		"too much":       {func(_ *box, w *world) { w.spoil = answering("/update/", 200, make([]byte, 2<<20)) }, "more came than allowed", ""},
 		"disabled": {func(b *box, _ *world) {
 			write(b.T, b.root, "etc/flatcar/update.conf", []byte("SERVER=disabled\n"))
 		}, "SERVER=disabled names no server", ""},
@@ -272,9 +258,7 @@ func TestFallsBack(t *testing.T) {
 func TestReset(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.Publish(t, two))
-	b := newBox(t, one, p.Trust)
-	b.follow(w)
+	_, b := follower(t, p, one, two)
 	s, states := b.service()
 	b.attempt(s, states)
 	again, heard := b.service()

@@ -61,9 +61,7 @@ func TestNotedBefore(t *testing.T) {
 func TestCutBeforeName(t *testing.T) {
 	one, two := makeImage(t, "1.0.0"), makeImage(t, "1.1.0")
 	p := newPublisher(t)
-	w := newWorld(t, p.Publish(t, two))
-	b := newBox(t, one, p.Trust)
-	b.follow(w)
+	w, b := follower(t, p, one, two)
 	if _, err := NoteStaged(b.root, "1.0.0", func() time.Time { return now })(release.Manifest{Version: "1.1.0", RootHash: hex.EncodeToString(two.Release.RootHash[:])}); err != nil {
 		t.Fatal(err)
 	}
