@@ -17,6 +17,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"wellcar.dev/internal/layout"
 )
 
 // ErrNotFound is the answer of a service that knows no such thing.
@@ -87,9 +89,10 @@ func ShortName(name string) string {
 
 type provider func(ctx context.Context, m Machine) (Data, error)
 
-// other names of platforms, as units, flags and Flatcar's own ids have them.
+// other names of platforms, as units and flags have them; those of images are
+// layout's.
 var aliases = map[string]string{
-	"ec2": "aws", "gce": "gcp", "openstack-metadata": "openstack", "cloudstack-metadata": "cloudstack",
+	"openstack-metadata": "openstack", "cloudstack-metadata": "cloudstack",
 	"cloudstack-configdrive": "cloudstack", "brightbox": "openstack",
 }
 
@@ -115,7 +118,7 @@ func Canonical(id string) string {
 	if name, ok := aliases[id]; ok {
 		return name
 	}
-	return id
+	return layout.PlatformID(id)
 }
 
 // Fetch asks a platform by its id.
