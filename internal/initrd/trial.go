@@ -4,12 +4,10 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
 	"wellcar.dev/internal/format/fat"
-	"wellcar.dev/internal/format/grub"
 	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/slot"
 	"wellcar.dev/internal/sys/kmsg"
@@ -42,7 +40,10 @@ func (b *boot) endsByRestart(esp *fat.FS) (bool, error) {
 			kernels = append(kernels, n)
 		}
 	}
-	menu, err := grubMenu(esp)
+	if !slot.Unproven(kernels, b.version()) {
+		return false, nil
+	}
+	menu, err := slot.ReadMenu(esp.ReadFile, layout.GrubEnv, layout.GrubEnvBackup)
 	if err != nil {
 		return false, err
 	}
@@ -51,21 +52,4 @@ func (b *boot) endsByRestart(esp *fat.FS) (bool, error) {
 		return false, err
 	}
 	return slot.EndsByRestart(slot.AfterMenu(kernels, menu), b.version(), err == nil), nil
-}
-
-// grubMenu is where GRUB counts starts; nil if there is none.
-func grubMenu(esp *fat.FS) (map[string]string, error) {
-	for _, name := range []string{layout.GrubEnv, layout.GrubEnvBackup} {
-		block, err := esp.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading GRUB's menu: %w", err)
-		}
-		if vars, err := grub.ParseEnv(block); err == nil && slot.Whole(vars) {
-			return vars, nil
-		}
-	}
-	return nil, nil
 }

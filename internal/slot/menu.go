@@ -2,8 +2,10 @@ package slot
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -117,6 +119,25 @@ func Menu(entries []Entry, added string) []grub.Variable {
 
 // Whole says that all of a block was written.
 func Whole(vars map[string]string) bool { return vars["begin"] != "" && vars["begin"] == vars["end"] }
+
+// ReadMenu reads what GRUB goes by, the first of its files that is whole; nil if
+// there is none. The error is why one could not be read, if none is whole.
+func ReadMenu(read func(name string) ([]byte, error), names ...string) (map[string]string, error) {
+	var errs []error
+	for _, name := range names {
+		block, err := read(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("reading GRUB's menu: %w", err))
+		}
+		if err != nil {
+			continue
+		}
+		if vars, err := grub.ParseEnv(block); err == nil && Whole(vars) {
+			return vars, nil
+		}
+	}
+	return nil, errors.Join(errs...)
+}
 
 // Counted is how the names of kernels have to change by the starts that GRUB
 // counted since the menu was made.

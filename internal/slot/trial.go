@@ -2,6 +2,13 @@ package slot
 
 import "slices"
 
+// Unproven says that a running version has a counter, and is not known to be
+// good.
+func Unproven(kernels []Name, running string) bool {
+	i := slices.IndexFunc(kernels, func(n Name) bool { return n.Version == running })
+	return i >= 0 && !kernels[i].Good()
+}
+
 // EndsByRestart says whether a running version is on trial and restarts lead
 // back from it: its start was counted, so that restarts come to an end, and
 // there is something else to start, another version or, by old, the system that

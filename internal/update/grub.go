@@ -45,16 +45,8 @@ func (e ESP) Fold() error {
 
 // menu reads what GRUB goes by; nil if there is none.
 func (e ESP) menu() map[string]string {
-	for _, name := range []string{layout.GrubEnv, layout.GrubEnvBackup} {
-		block, err := os.ReadFile(filepath.Join(e.Dir, name))
-		if err != nil {
-			continue
-		}
-		if vars, err := grub.ParseEnv(block); err == nil && slot.Whole(vars) {
-			return vars
-		}
-	}
-	return nil
+	vars, _ := slot.ReadMenu(func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(e.Dir, name)) }, layout.GrubEnv, layout.GrubEnvBackup)
+	return vars
 }
 
 // Refresh makes the menu anew, for who changed the words of the owner.
