@@ -151,8 +151,3 @@ func (m measure) judge() string {
 	}
 	return "met"
 }
-
-// missed tells whether any target is known to be missed.
-func missed(table []measure) bool {
-	return slices.ContainsFunc(table, func(m measure) bool { return len(m.Verdict) > 6 && m.Verdict[:6] == "missed" })
-}

@@ -29,16 +29,6 @@ type Unit struct {
 	Mistakes    []Mistake
 }
 
-// Has tells whether there is a section of a name.
-func (u Unit) Has(section string) bool {
-	for _, s := range u.Sections {
-		if s.Name == section {
-			return true
-		}
-	}
-	return false
-}
-
 // Parse reads a unit. Comments may stand within continued lines.
 func Parse(text string) Unit {
 	var u Unit

@@ -26,9 +26,6 @@ func OpenDir(path string) (Dir, error) {
 	return Dir{root}, nil
 }
 
-// Close releases the directory.
-func (d Dir) Close() error { return d.root.Close() }
-
 // Load loads NAME.ko with parameters as in "debug=1 nr=4". It returns when
 // the module's own start has ended. A module that is there already is no error.
 func (d Dir) Load(name, params string) error {
