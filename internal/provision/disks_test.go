@@ -420,14 +420,14 @@ func TestLookAtDisks(t *testing.T) {
 	}
 }
 
-func TestWantsKernel(t *testing.T) {
+func TestKernelChange(t *testing.T) {
 	c, report := Load("c.ign", []byte(`{"ignition":{"version":"3.4.0"},"kernelArguments":{"shouldExist":["a=1"],"shouldNotExist":["quiet","b"]}}`), LoadOptions{})
 	if report.Err() != nil {
 		t.Fatal(report)
 	}
 	for line, want := range map[string]bool{"quiet a=1": false, "quiet": true, "quiet a=1 b": true, "a=1": false} {
-		if got := c.WantsKernel(line, "quiet"); got != want {
-			t.Errorf("%q: %v", line, got)
+		if at, got := c.KernelChange(line, "quiet"); got != want {
+			t.Errorf("%q: %v", line, at)
 		}
 	}
 }

@@ -3,10 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
-
-	types "github.com/coreos/ignition/v2/config/v3_7_experimental/types"
 
 	"wellcar.dev/internal/format/cmdline"
 )
@@ -88,15 +85,22 @@ func (b *builder) kernelArguments() {
 	}
 }
 
-// WantsKernel tells whether a config wants other kernel arguments than those of
-// a command line. The image's own words cannot be taken away.
-func (c Config) WantsKernel(line, image string) bool {
-	missing := func(item types.KernelArgument) bool { return !cmdline.Has(line, string(item)) }
-	left := func(item types.KernelArgument) bool {
-		return cmdline.Has(line, string(item)) && !cmdline.Has(image, string(item))
-	}
+// KernelChange is the place of the first kernel argument that a command line
+// lacks or must lose. The image's own words cannot be taken away, so they are
+// no change.
+func (c Config) KernelChange(line, image string) (Path, bool) {
 	k := c.Ignition.KernelArguments
-	return slices.ContainsFunc(k.ShouldExist, missing) || slices.ContainsFunc(k.ShouldNotExist, left)
+	for i, item := range k.ShouldExist {
+		if !cmdline.Has(line, string(item)) {
+			return Path{"kernelArguments", "shouldExist", i}, true
+		}
+	}
+	for i, item := range k.ShouldNotExist {
+		if cmdline.Has(line, string(item)) && !cmdline.Has(image, string(item)) {
+			return Path{"kernelArguments", "shouldNotExist", i}, true
+		}
+	}
+	return nil, false
 }
 
 // checkKernelArgument refuses what would break the command line.

@@ -108,7 +108,7 @@ func TestReboots(t *testing.T) {
 		want         int
 	}{
 		{`"shouldExist":["quiet"]`, "", 1}, {`"shouldExist":["quiet"]`, "ro quiet", 0}, {`"shouldExist":["quiet","x=1"]`, "ro quiet", 1},
-		{`"shouldNotExist":["quiet"]`, "", 1}, {`"shouldNotExist":["quiet"]`, "ro", 0}, {`"shouldNotExist":["quiet"]`, "ro quiet", 1},
+		{`"shouldNotExist":["quiet"]`, "", 0}, {`"shouldNotExist":["quiet"]`, "ro", 0}, {`"shouldNotExist":["quiet"]`, "ro quiet", 0},
 	} {
 		p := make(t, `{"ignition":{"version":"3.4.0"},"kernelArguments":{`+c.kernel+`}}`, preview.Options{Kernel: c.line})
 		if len(p.Reboots) != c.want {

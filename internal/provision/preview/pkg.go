@@ -11,7 +11,6 @@ package preview
 import (
 	"encoding/json"
 
-	"wellcar.dev/internal/format/cmdline"
 	"wellcar.dev/internal/provision"
 )
 
@@ -64,20 +63,13 @@ func Make(c provision.Config, plan provision.Plan, opt Options) *Preview {
 	return p
 }
 
-// reboots are for kernel arguments, unless the image's line is as wanted.
+// reboots are for kernel arguments that the image's line lacks.
 func reboots(c provision.Config, line string) []Reboot {
-	k := c.Ignition.KernelArguments
-	for i, item := range k.ShouldExist {
-		if line == "" || !cmdline.Has(line, string(item)) {
-			return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldExist", i)}}
-		}
+	at, change := c.KernelChange(line, line)
+	if !change {
+		return nil
 	}
-	for i, item := range k.ShouldNotExist {
-		if line == "" || cmdline.Has(line, string(item)) {
-			return []Reboot{{"kernel arguments", c.Position("kernelArguments", "shouldNotExist", i)}}
-		}
-	}
-	return nil
+	return []Reboot{{"kernel arguments", c.Position(at...)}}
 }
 
 // target is the file that a step writes or replaces, empty if it has none.
