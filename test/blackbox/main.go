@@ -5,7 +5,7 @@
 // and compares the disks with what they must be. The suite is not part of
 // this repository; it is built from a checkout of its own.
 //
-//	go run ./test/blackbox -checkout DIR [-short]
+//	go run ./test/blackbox -checkout DIR [-short] [-run REGEXP]
 //
 // It needs root, loop devices, a C compiler and the headers of libblkid. Cases
 // that the kernel of this machine cannot run are skipped with the reason.
@@ -27,11 +27,12 @@ import (
 func main() {
 	checkout := flag.String("checkout", "", "`directory` with a checkout of coreos/ignition")
 	short := flag.Bool("short", false, "one version of the spec for each case")
+	cases := flag.String("run", "", "only the cases whose name matches a `regexp`")
 	log := flag.String("log", "", "`file` that gets all that the suite prints")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	failed, err := run(ctx, *checkout, *short, *log)
+	failed, err := run(ctx, *checkout, *short, *cases, *log)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "blackbox:", err)
 	}
@@ -40,7 +41,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, checkout string, short bool, log string) (failed bool, err error) {
+func run(ctx context.Context, checkout string, short bool, cases, log string) (failed bool, err error) {
 	if why := cannotRun(checkout); why != "" {
 		fmt.Println("skipped:", why)
 		fmt.Println("0 passed, 0 failed, 1 skipped")
@@ -57,6 +58,9 @@ func run(ctx context.Context, checkout string, short bool, log string) (failed b
 	args := []string{"-test.v", "-test.parallel", "4"}
 	if short {
 		args = append(args, "-test.short")
+	}
+	if cases != "" {
+		args = append(args, "-test.run", "TestIgnitionBlackBox/"+cases)
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "suite"), args...)
 	cmd.Dir = filepath.Join(checkout, "tests")
