@@ -7,12 +7,13 @@ import (
 	"errors"
 	"io/fs"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/sys/rootfs"
 )
 
 // shippedRoot has the etc of the image, before a root file system has its own.
-const shippedRoot = "/usr/share/flatcar"
+const shippedRoot = "/" + layout.Shipped
 
 // shippedAccounts are those of the image that a config names. Nil: the image
 // is none of ours, and nothing is known of its accounts.

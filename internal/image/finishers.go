@@ -14,6 +14,7 @@ import (
 	"wellcar.dev/internal/image/finish"
 	"wellcar.dev/internal/image/modules"
 	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 // finish runs the finishers in their order.
@@ -198,7 +199,7 @@ func (b *builder) finishLoader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return finish.PutFiles(b.tree, map[string][]byte{view.Etc + "/ld.so.cache": files["ld.so.cache"]})
+	return finish.PutFiles(b.tree, map[string][]byte{layout.ShippedEtc + "/ld.so.cache": files["ld.so.cache"]})
 }
 
 // loaderDirs are the folders of ld.so.conf.d, then the loader's own.
@@ -212,7 +213,7 @@ func (b *builder) loaderDirs() ([]string, error) {
 		}
 	}
 	for _, n := range b.tree.Nodes() {
-		if n.Kind != fstree.File || !strings.HasPrefix(n.Path, view.Etc+"/ld.so.conf.d/") {
+		if n.Kind != fstree.File || !strings.HasPrefix(n.Path, layout.ShippedEtc+"/ld.so.conf.d/") {
 			continue
 		}
 		text, err := n.Blob.Bytes()

@@ -119,7 +119,7 @@ func (m *merged) placeKernel(n fstree.Node) error {
 // directories, where the first one's mode and owner stay.
 func (m *merged) put(n fstree.Node) error {
 	old := m.tree.Get(n.Path)
-	if old == nil || n.Path == "usr" || n.Path == view.Etc {
+	if old == nil || n.Path == "usr" || n.Path == layout.ShippedEtc {
 		return m.tree.Put(n)
 	}
 	if old.Kind == fstree.Dir && n.Kind == fstree.Dir {

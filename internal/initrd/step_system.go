@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	shippedEtc = sysroot + "/usr/share/flatcar/etc"
+	shippedEtc = sysroot + "/" + layout.ShippedEtc
 	etcDir     = sysroot + "/etc"
 	etcWork    = sysroot + "/.etc-work"
 	oemDir     = sysroot + "/oem"

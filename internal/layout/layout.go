@@ -1,5 +1,5 @@
 // Package layout is the disk of a machine: partition numbers, labels, types,
-// fixed ids and sizes, and the paths on the EFI system partition. It is the
+// fixed ids and sizes, and the paths that more than one program knows. It is the
 // only copy; builder, initrd, installer and updater import it.
 //
 // Source: the Flatcar disk layout as users see it (labels, numbers and type

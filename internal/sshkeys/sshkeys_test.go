@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"wellcar.dev/internal/layout"
 )
 
 const (
@@ -49,12 +50,12 @@ func TestSets(t *testing.T) {
 		return func(s *Set) error { return s.Add(name, Parse([]byte(text)), mode) }
 	}
 	got := change(t, home, add("cloud", "# x\n\n"+one+"\nnonsense\n", Replace))
-	want := map[string]string{"authorized_keys": marker + one + "\n", "authorized_keys.d/cloud": one + "\nnonsense\n"}
+	want := map[string]string{"authorized_keys": layout.MergedKeys + one + "\n", "authorized_keys.d/cloud": one + "\nnonsense\n"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	got = change(t, home, add("admin", two, Replace))
-	if got["authorized_keys"] != marker+two+"\n"+one+"\n" {
+	if got["authorized_keys"] != layout.MergedKeys+two+"\n"+one+"\n" {
 		t.Error(got)
 	}
 	got = change(t, home, func(s *Set) error {
@@ -64,7 +65,7 @@ func TestSets(t *testing.T) {
 		}
 		return err
 	})
-	if text, ok := got["authorized_keys.d/cloud"]; !ok || text != "" || got["authorized_keys"] != marker+two+"\n" {
+	if text, ok := got["authorized_keys.d/cloud"]; !ok || text != "" || got["authorized_keys"] != layout.MergedKeys+two+"\n" {
 		t.Error(got)
 	}
 	change(t, home, func(s *Set) error {
@@ -80,7 +81,7 @@ func TestSets(t *testing.T) {
 		return nil
 	})
 	got = change(t, home, add("cloud", one, Force))
-	if got["authorized_keys"] != marker+two+"\n"+one+"\n" {
+	if got["authorized_keys"] != layout.MergedKeys+two+"\n"+one+"\n" {
 		t.Error(got)
 	}
 	got = change(t, home, func(s *Set) error { s.Delete("cloud"); return nil })
@@ -102,7 +103,7 @@ func TestOwnFileIsKept(t *testing.T) {
 	}
 	got := change(t, home, func(*Set) error { return nil })
 	want := map[string]string{
-		"authorized_keys":            marker + one + "\n" + two + "\n",
+		"authorized_keys":            layout.MergedKeys + one + "\n" + two + "\n",
 		"authorized_keys.d/ignition": one + "\n", "authorized_keys.d/old_authorized_keys": two + "\n",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -15,6 +15,7 @@ import (
 	"wellcar.dev/internal/image/glob"
 	"wellcar.dev/internal/image/unpacked"
 	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 // Rules are what a recipe allows.
@@ -217,7 +218,7 @@ func (c *checker) hasLibrary(dir, name string, class32 bool) bool {
 func (c *checker) libraryDirs() []string {
 	dirs := []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"}
 	for _, n := range c.nodes {
-		if n.Kind != fstree.File || !strings.HasPrefix(n.Path, view.Etc+"/ld.so.conf") {
+		if n.Kind != fstree.File || !strings.HasPrefix(n.Path, layout.ShippedEtc+"/ld.so.conf") {
 			continue
 		}
 		text, err := n.Blob.Bytes()

@@ -7,7 +7,7 @@ import (
 
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/unpacked"
-	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 func file(p, text string, mode uint32) fstree.Node {
@@ -36,7 +36,7 @@ func TestTree(t *testing.T) {
 			facts: facts("A", unpacked.Facts{ELF: true, Needed: []string{"libx.so.1"}})},
 		{name: "library beside the program", nodes: []fstree.Node{file("usr/lib/p/a", "A", 0o755), file("usr/lib/p/priv/libx.so.1", "L", 0o644)},
 			facts: facts("A", unpacked.Facts{ELF: true, Needed: []string{"libx.so.1"}, Runpath: []string{"$ORIGIN/priv"}})},
-		{name: "library of ld.so.conf.d", nodes: []fstree.Node{file("usr/bin/a", "A", 0o755), file("usr/lib/q/libx.so.1", "L", 0o644), file(view.Etc+"/ld.so.conf.d/q.conf", "# c\n/usr/lib/q\n", 0o644)},
+		{name: "library of ld.so.conf.d", nodes: []fstree.Node{file("usr/bin/a", "A", 0o755), file("usr/lib/q/libx.so.1", "L", 0o644), file(layout.ShippedEtc+"/ld.so.conf.d/q.conf", "# c\n/usr/lib/q\n", 0o644)},
 			facts: facts("A", unpacked.Facts{ELF: true, Needed: []string{"libx.so.1"}})},
 		{name: "interpreters", nodes: []fstree.Node{file("usr/bin/a", "A", 0o755)}, facts: facts("A", unpacked.Facts{Interpreter: "/usr/bin/env perl"}),
 			want: []string{"usr/bin/a (pkg): is run by perl, which does not exist"}},
@@ -44,7 +44,7 @@ func TestTree(t *testing.T) {
 		{name: "unit", nodes: []fstree.Node{file(unit, "[Service]\nExecStart=/usr/bin/none x\nExecStartPre=-/usr/bin/none\nExecStop=@!/usr/bin/ok ok\nExecReload=ok\n", 0o644), file("usr/bin/ok", "", 0o755)},
 			want: []string{unit + " (pkg): line 2: ExecStart= runs /usr/bin/none, which does not exist"}},
 		{name: "unit with its own condition", nodes: []fstree.Node{file(unit, "[Unit]\nConditionFileIsExecutable=/usr/bin/none\n[Service]\nExecStart=/usr/bin/none\nExecStop=/opt/x\n", 0o644)}},
-		{name: "links", nodes: []fstree.Node{link("usr/bin/a", "none"), link("usr/bin/b", "/run/x"), link("usr/bin/c", "/etc/d"), link("usr/bin/m", "/dev/null"), file(view.Etc+"/d", "", 0o644), link("usr/bin/e", "/etc/none")},
+		{name: "links", nodes: []fstree.Node{link("usr/bin/a", "none"), link("usr/bin/b", "/run/x"), link("usr/bin/c", "/etc/d"), link("usr/bin/m", "/dev/null"), file(layout.ShippedEtc+"/d", "", 0o644), link("usr/bin/e", "/etc/none")},
 			want: []string{"usr/bin/a (pkg): is a link to none, which does not exist", "usr/bin/e (pkg): is a link to /etc/none, which does not exist"}},
 		{name: "modes", nodes: []fstree.Node{file("usr/bin/a", "", 0o4755), file("usr/bin/sudo", "", 0o4755), file("usr/bin/w", "", 0o666), {Path: "usr/t", Kind: fstree.Dir, Mode: 0o1777, Origin: "pkg"}},
 			rules: Rules{Setuid: []string{"usr/bin/sudo"}},

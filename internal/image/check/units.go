@@ -7,10 +7,10 @@ import (
 
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/presets"
-	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
-var unitDirs = []string{"usr/lib/systemd/system/", "usr/lib/systemd/user/", view.Etc + "/systemd/system/", view.Etc + "/systemd/user/"}
+var unitDirs = []string{"usr/lib/systemd/system/", "usr/lib/systemd/user/", layout.ShippedEtc + "/systemd/system/", layout.ShippedEtc + "/systemd/user/"}
 
 // units checks the commands of all unit files and drop-ins.
 func (c *checker) units() error {

@@ -13,12 +13,12 @@ import (
 	"strings"
 
 	"wellcar.dev/internal/format/fstree"
-	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 const (
 	caSource = "usr/share/ca-certificates/mozilla"
-	caTarget = view.Etc + "/ssl/certs"
+	caTarget = layout.ShippedEtc + "/ssl/certs"
 )
 
 // CertificateAuthorities makes the bundle and, for programs that look up a

@@ -14,7 +14,7 @@ import (
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/presets"
 	"wellcar.dev/internal/image/users"
-	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 // origin marks what no package brought, in messages and lists.
@@ -51,7 +51,7 @@ func Accounts(t *fstree.Tree, list users.List) error {
 			shadow = g.GID
 		}
 	}
-	for _, dir := range []string{view.Etc, "usr/share/baselayout"} {
+	for _, dir := range []string{layout.ShippedEtc, "usr/share/baselayout"} {
 		for _, f := range []struct {
 			name string
 			data []byte

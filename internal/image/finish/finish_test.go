@@ -18,6 +18,7 @@ import (
 
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/sys/hermetic/tooltest"
 )
 
@@ -113,7 +114,7 @@ func TestRelease(t *testing.T) {
 		}
 	}
 	v := view.View{Tree: tree}
-	for _, link := range []string{view.Etc + "/os-release", "usr/share/flatcar/os-release", "usr/share/coreos", "usr/lib/coreos", view.Etc + "/coreos"} {
+	for _, link := range []string{layout.ShippedEtc + "/os-release", "usr/share/flatcar/os-release", "usr/share/coreos", "usr/lib/coreos", layout.ShippedEtc + "/coreos"} {
 		if _, outcome := v.ResolveLink(tree.Get(link)); outcome != view.Found {
 			t.Errorf("%s leads nowhere", link)
 		}

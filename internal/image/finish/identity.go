@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"wellcar.dev/internal/format/fstree"
-	"wellcar.dev/internal/image/view"
 	"wellcar.dev/internal/layout"
 )
 
@@ -44,7 +43,7 @@ func (id Identity) OSRelease() []byte {
 func Release(t *fstree.Tree, id Identity) error {
 	files := map[string][]byte{
 		"usr/lib/os-release": id.OSRelease(),
-		view.Etc + "/lsb-release": joinLines(
+		layout.ShippedEtc + "/lsb-release": joinLines(
 			`DISTRIB_ID="Wellcar Container Linux"`, "DISTRIB_RELEASE="+id.Version, fmt.Sprintf(`DISTRIB_DESCRIPTION="Wellcar Container Linux %s"`, id.Version)),
 		"usr/share/flatcar/release": joinLines(
 			"FLATCAR_RELEASE_VERSION="+id.Version, "FLATCAR_RELEASE_BOARD="+id.Board, "FLATCAR_RELEASE_APPID="+appID),
@@ -56,9 +55,9 @@ func Release(t *fstree.Tree, id Identity) error {
 		return err
 	}
 	for _, l := range [][2]string{
-		{view.Etc + "/os-release", "../usr/lib/os-release"},
+		{layout.ShippedEtc + "/os-release", "../usr/lib/os-release"},
 		{"usr/share/flatcar/os-release", "../../lib/os-release"},
-		{view.Etc + "/coreos", "flatcar"},
+		{layout.ShippedEtc + "/coreos", "flatcar"},
 		{"usr/share/coreos", "flatcar"},
 		{"usr/lib/coreos", "flatcar"},
 		{"usr/share/oem", "/oem"},
@@ -67,7 +66,7 @@ func Release(t *fstree.Tree, id Identity) error {
 			return err
 		}
 	}
-	for _, dir := range []string{view.Etc + "/flatcar", "usr/lib/flatcar"} { // what the links lead to
+	for _, dir := range []string{layout.ShippedEtc + "/flatcar", "usr/lib/flatcar"} { // what the links lead to
 		if t.Get(dir) == nil {
 			if err := t.Put(fstree.Node{Path: dir, Kind: fstree.Dir, Mode: 0o755, Origin: origin}); err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 
 	"wellcar.dev/internal/format/fstree"
 	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 // Scope is the manager that the units are for.
@@ -83,7 +84,7 @@ func (e *enabler) collect() map[string]*fstree.Node {
 	presets := map[string]*fstree.Node{}
 	dropins := map[string]map[string]*fstree.Node{}
 	nodes := e.tree.Nodes()
-	for _, base := range []string{"usr/lib/systemd/", view.Etc + "/systemd/"} { // the later one wins
+	for _, base := range []string{"usr/lib/systemd/", layout.ShippedEtc + "/systemd/"} { // the later one wins
 		units, presetDir := base+string(e.scope)+"/", base+string(e.scope)+"-preset/"
 		for _, n := range nodes {
 			if rel, ok := strings.CutPrefix(n.Path, presetDir); ok && path.Ext(rel) == ".preset" {
@@ -249,7 +250,7 @@ func (e *enabler) install(unit string, file *fstree.Node) (Install, error) {
 func (e *enabler) link(n name, file *fstree.Node, install Install) {
 	target := "/" + view.OnMachine(file.Path)
 	add := func(rel string) {
-		p := view.Etc + "/systemd/" + string(e.scope) + "/" + rel
+		p := layout.ShippedEtc + "/systemd/" + string(e.scope) + "/" + rel
 		e.links[p] = Link{p, target, n.String()}
 	}
 	for _, alias := range install.Alias {

@@ -7,13 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wellcar.dev/internal/format/fstree"
-	"wellcar.dev/internal/image/view"
+	"wellcar.dev/internal/layout"
 )
 
 const sys = "usr/lib/systemd/system/"
 
 func TestApply(t *testing.T) {
-	etc := view.Etc + "/systemd/system/"
+	etc := layout.ShippedEtc + "/systemd/system/"
 	for _, c := range []struct {
 		name  string
 		files map[string]string // "-> x" is a link
@@ -26,9 +26,9 @@ func TestApply(t *testing.T) {
 			"usr/lib/systemd/system-preset/90.preset": "# c\n\nenable a.service\n",
 			"usr/lib/systemd/system-preset/10.preset": "disable *\n"}, nil},
 		{"etc replaces a preset file of the same name", map[string]string{
-			sys + "a.service":                             "[Install]\nWantedBy=x.target",
-			"usr/lib/systemd/system-preset/10.preset":     "disable *\n",
-			view.Etc + "/systemd/system-preset/10.preset": "enable a.*\n"},
+			sys + "a.service":                                      "[Install]\nWantedBy=x.target",
+			"usr/lib/systemd/system-preset/10.preset":              "disable *\n",
+			layout.ShippedEtc + "/systemd/system-preset/10.preset": "enable a.*\n"},
 			[]string{"x.target.wants/a.service /usr/lib/systemd/system/a.service"}},
 		{"required, upheld, alias, also", map[string]string{
 			sys + "a.service":                        "[Install]\nRequiredBy=x.target y.target\nUpheldBy=z.target\nAlias=dbus-a.service\nAlso=a.socket\n",

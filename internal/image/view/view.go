@@ -13,9 +13,6 @@ import (
 	"wellcar.dev/internal/layout"
 )
 
-// Etc is where the image keeps the defaults of /etc.
-const Etc = "usr/share/flatcar/etc"
-
 // Outcome says what a path leads to.
 type Outcome uint8
 
@@ -46,9 +43,9 @@ func InTree(name string) string {
 	case slices.Contains(layout.UsrLinks, first):
 		return "usr/" + name
 	case first == "etc" && !below:
-		return Etc
+		return layout.ShippedEtc
 	case first == "etc":
-		return Etc + "/" + rest
+		return layout.ShippedEtc + "/" + rest
 	}
 	return name
 }
@@ -56,10 +53,10 @@ func InTree(name string) string {
 // OnMachine turns a path of the tree into one of the running machine,
 // without the leading slash.
 func OnMachine(name string) string {
-	if name == Etc {
+	if name == layout.ShippedEtc {
 		return "etc"
 	}
-	if rest, ok := strings.CutPrefix(name, Etc+"/"); ok {
+	if rest, ok := strings.CutPrefix(name, layout.ShippedEtc+"/"); ok {
 		return "etc/" + rest
 	}
 	return name

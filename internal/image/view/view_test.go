@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"wellcar.dev/internal/format/fstree"
+	"wellcar.dev/internal/layout"
 )
 
 func TestResolve(t *testing.T) {
@@ -12,8 +13,8 @@ func TestResolve(t *testing.T) {
 		{Path: "usr/bin/bash", Kind: fstree.File},
 		{Path: "usr/bin/sh", Kind: fstree.Symlink, Target: "bash"},
 		{Path: "usr/lib/os-release", Kind: fstree.File},
-		{Path: Etc + "/os-release", Kind: fstree.Symlink, Target: "../usr/lib/os-release"},
-		{Path: Etc + "/alternatives/pager", Kind: fstree.Symlink, Target: "/bin/sh"},
+		{Path: layout.ShippedEtc + "/os-release", Kind: fstree.Symlink, Target: "../usr/lib/os-release"},
+		{Path: layout.ShippedEtc + "/alternatives/pager", Kind: fstree.Symlink, Target: "/bin/sh"},
 		{Path: "usr/bin/pager", Kind: fstree.Symlink, Target: "/etc/alternatives/pager"},
 		{Path: "usr/lib/a", Kind: fstree.Symlink, Target: "b"},
 		{Path: "usr/lib/b", Kind: fstree.Symlink, Target: "a"},
@@ -49,7 +50,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s: %v %v, want %q %v", c.name, n, got, c.path, c.want)
 		}
 	}
-	if n, _ := v.ResolveLink(tree.Get(Etc + "/os-release")); n == nil || n.Path != "usr/lib/os-release" {
+	if n, _ := v.ResolveLink(tree.Get(layout.ShippedEtc + "/os-release")); n == nil || n.Path != "usr/lib/os-release" {
 		t.Errorf("link of /etc: %v", n)
 	}
 }

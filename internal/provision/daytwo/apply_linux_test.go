@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/sys/rootfs"
 )
@@ -312,7 +313,7 @@ func TestMergedKeys(t *testing.T) {
 	if slices.Contains(h.ran, merge) {
 		t.Error("the user's own file was merged")
 	}
-	h.put(dir+"authorized_keys", mergedMarker+"k1\ncloud\n")
+	h.put(dir+"authorized_keys", layout.MergedKeys+"k1\ncloud\n")
 	h.put(dir+"authorized_keys.d/cloud", "cloud\n")
 	h.apply(h.plan(keys(`"k1"`), ""), "3", time.Minute)
 	h.undo()
@@ -321,7 +322,7 @@ func TestMergedKeys(t *testing.T) {
 	}
 	h.must(os.Remove(filepath.Join(h.dir, dir, "authorized_keys.d/cloud")))
 	h.apply(h.plan(keys(`"k1"`), ""), "4", 0)
-	if data, err := os.ReadFile(filepath.Join(h.dir, dir, "authorized_keys")); err != nil || string(data) != mergedMarker {
+	if data, err := os.ReadFile(filepath.Join(h.dir, dir, "authorized_keys")); err != nil || string(data) != layout.MergedKeys {
 		t.Errorf("with no keys left: %q %v", data, err)
 	}
 }

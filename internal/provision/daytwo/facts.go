@@ -9,12 +9,13 @@ import (
 	"strings"
 	"syscall"
 
+	"wellcar.dev/internal/layout"
 	"wellcar.dev/internal/provision"
 	"wellcar.dev/internal/sys/rootfs"
 )
 
 // shippedEtc is where the image keeps its own /etc.
-const shippedEtc = "/usr/share/flatcar/etc"
+const shippedEtc = "/" + layout.ShippedEtc
 
 const systemctl = "/usr/bin/systemctl"
 

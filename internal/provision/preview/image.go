@@ -35,9 +35,6 @@ type Entry struct {
 // it has for /etc. Nil is an image that nothing is known of.
 type Image struct{ entries map[string]Entry }
 
-// etcDefaults is where an image keeps the defaults of /etc.
-const etcDefaults = "/usr/share/flatcar/etc"
-
 // ReadImage reads the list that a build writes beside the image,
 // contents.txt: type, mode, owner, size, hash and path below /usr, then the
 // origin after a tab.
@@ -69,7 +66,7 @@ func ReadImage(r io.Reader) (*Image, error) {
 func place(name string) string {
 	name = path.Clean("/" + name)
 	if rest, ok := strings.CutPrefix(name, "/etc/"); ok {
-		return etcDefaults + "/" + rest
+		return "/" + layout.ShippedEtc + "/" + rest
 	}
 	if top, _, below := strings.Cut(name[1:], "/"); below && slices.Contains(layout.UsrLinks, top) {
 		return "/usr" + name
