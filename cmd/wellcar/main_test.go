@@ -156,7 +156,7 @@ func TestConfigFlags(t *testing.T) {
 // Commands on the host learn the network of a page's machine, if it has one.
 func TestPageSegment(t *testing.T) {
 	for _, want := range []bool{true, false} {
-		m, err := pageTester{}.machine(page.Machine{Segment: want})
+		m, err := pageTester{opt: &testOptions{machines: 2}}.machine(page.Machine{Segment: want})
 		if err != nil {
 			t.Fatal(err)
 		}
