@@ -235,10 +235,9 @@ func (p *provisioning) facts(ctx context.Context, c provision.Config, t provisio
 		facts.Users, facts.Groups, err = shippedAccounts(ctx, c, shippedRoot)
 	}
 	facts.Platform, facts.KernelLine = p.platform, imageLine()
-	_, restarts := c.KernelChange(runningLine(), facts.KernelLine)
 	switch {
 	case err != nil || !p.first() && !slices.Contains(p.stages, provision.StageDisks):
-	case p.first() && restarts: // a disk may be there only after the restart
+	case p.first() && c.KernelChange(runningLine(), facts.KernelLine) != nil: // a disk may be there only after the restart
 		facts.Disks = provision.GlanceAtDisks(ctx, c, p.disks)
 	default:
 		facts.Disks, err = provision.LookAtDisks(ctx, c, p.disks)

@@ -86,21 +86,21 @@ func (b *builder) kernelArguments() {
 }
 
 // KernelChange is the place of the first kernel argument that a command line
-// lacks or must lose. The image's own words cannot be taken away, so they are
-// no change.
-func (c Config) KernelChange(line, image string) (Path, bool) {
+// lacks or must lose, nil if there is none. The image's own words cannot be
+// taken away, so they are no change.
+func (c Config) KernelChange(line, image string) Path {
 	k := c.Ignition.KernelArguments
 	for i, item := range k.ShouldExist {
 		if !cmdline.Has(line, string(item)) {
-			return Path{"kernelArguments", "shouldExist", i}, true
+			return Path{"kernelArguments", "shouldExist", i}
 		}
 	}
 	for i, item := range k.ShouldNotExist {
 		if cmdline.Has(line, string(item)) && !cmdline.Has(image, string(item)) {
-			return Path{"kernelArguments", "shouldNotExist", i}, true
+			return Path{"kernelArguments", "shouldNotExist", i}
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // checkKernelArgument refuses what would break the command line.

@@ -65,8 +65,8 @@ func Make(c provision.Config, plan provision.Plan, opt Options) *Preview {
 
 // reboots are for kernel arguments that the image's line lacks.
 func reboots(c provision.Config, line string) []Reboot {
-	at, change := c.KernelChange(line, line)
-	if !change {
+	at := c.KernelChange(line, line)
+	if at == nil {
 		return nil
 	}
 	return []Reboot{{"kernel arguments", c.Position(at...)}}
