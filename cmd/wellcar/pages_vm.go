@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type pageTester struct {
 
 // machine is a page's machine as QEMU knows it.
 func (t pageTester) machine(m page.Machine) (out qemu.Machine, err error) {
-	out = qemu.Machine{Memory: m.Memory, CPUs: cpusOf(m.CPUs, runtime.NumCPU(), t.opt.machines), TPM: m.TPM, NICs: m.NICs, Accel: t.accel, Firmware: qemu.Firmware(m.Firmware)}
+	out = qemu.Machine{Memory: m.Memory, CPUs: cmp.Or(m.CPUs, qemu.ShareOfCPUs(runtime.NumCPU(), t.opt.machines)), TPM: m.TPM, NICs: m.NICs, Accel: t.accel, Firmware: qemu.Firmware(m.Firmware)}
 	for _, size := range m.Disks {
 		out.Disks = append(out.Disks, int64(size))
 	}
@@ -36,17 +37,6 @@ func (t pageTester) machine(m page.Machine) (out qemu.Machine, err error) {
 		out.Segment, err = qemu.FreeSegment()
 	}
 	return out, err
-}
-
-// cpusOf is how many CPUs a machine gets: what its page wants, else its share of
-// the host's, at most 4. If all machines together have more than the host,
-// emulated CPUs wait for each other: in the kernel's locks, and for answers to
-// interrupts between them.
-func cpusOf(wanted, host, machines int) int {
-	if wanted > 0 {
-		return wanted
-	}
-	return min(4, max(1, host/max(1, machines)))
 }
 
 func (t pageTester) start(ctx context.Context, b page.Boot) (page.Session, error) {

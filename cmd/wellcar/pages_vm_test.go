@@ -1,16 +1,13 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"wellcar.dev/internal/page"
+)
 
 func TestCPUsOfPages(t *testing.T) {
-	for _, c := range []struct{ wanted, host, machines, want int }{
-		{3, 2, 2, 3},
-		{0, 2, 2, 1}, {0, 1, 2, 1}, {0, 2, 1, 2},
-		{0, 7, 2, 3}, {0, 64, 2, 4},
-		{0, 2, 0, 2},
-	} {
-		if got := cpusOf(c.wanted, c.host, c.machines); got != c.want {
-			t.Errorf("%+v: %d", c, got)
-		}
+	if m, err := (pageTester{opt: &testOptions{machines: 2}}).machine(page.Machine{CPUs: 3}); err != nil || m.CPUs != 3 {
+		t.Errorf("a page that wants 3 CPUs: %d, %v", m.CPUs, err)
 	}
 }

@@ -108,7 +108,7 @@ type Machine struct {
 	Firmware Firmware
 	Disks    []int64 // sizes in bytes of further, empty disks
 	Memory   int     // MiB; 0: 2048
-	CPUs     int     // 0: the host's, at most 4
+	CPUs     int     // 0: ShareOfCPUs of one machine
 	NICs     int     // 0: one; the forwarded ports belong to the first
 	TPM      bool    // a TPM 2.0
 	Accel    Accel   // "": Auto, decided by the caller through ProbeKVM; Start treats it as TCG
@@ -125,6 +125,13 @@ type Machine struct {
 	Logf    func(format string, args ...any) // nil: silent
 }
 
+// ShareOfCPUs is how many CPUs of a host one of some machines gets, at most 4. If
+// all machines together have more than the host, emulated CPUs wait for each
+// other: in the kernel's locks, and for answers to interrupts between them.
+func ShareOfCPUs(host, machines int) int {
+	return min(4, max(1, host/max(1, machines)))
+}
+
 // withDefaults fills in what the caller left out, and refuses what cannot work.
 func (m Machine) withDefaults() (Machine, error) {
 	if m.Image == "" {
@@ -134,7 +141,7 @@ func (m Machine) withDefaults() (Machine, error) {
 		m.Memory = 2048
 	}
 	if m.CPUs == 0 {
-		m.CPUs = min(runtime.NumCPU(), 4)
+		m.CPUs = ShareOfCPUs(runtime.NumCPU(), 1)
 	}
 	if m.NICs == 0 {
 		m.NICs = 1

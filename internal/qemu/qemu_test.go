@@ -442,3 +442,15 @@ func TestTimelineWithoutKernelMessages(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestShareOfCPUs(t *testing.T) {
+	for _, c := range []struct{ host, machines, want int }{
+		{2, 2, 1}, {1, 2, 1}, {2, 1, 2},
+		{7, 2, 3}, {64, 2, 4},
+		{2, 0, 2},
+	} {
+		if got := ShareOfCPUs(c.host, c.machines); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
